@@ -1,0 +1,36 @@
+//! What the daemon and its plugin worker say to each other.
+//!
+//! One stream socket, frames in both directions ([`frame`]): a length and a JSON document. Every
+//! message is one variant of [`ToWorker`] or [`FromWorker`]; both sides refuse a frame over
+//! [`frame::LIMIT`] and a peer of another [`VERSION`].
+//!
+//! A worker serves exactly one configuration. A reload starts a second worker, lets it load
+//! everything, and only then ends the first:
+//!
+//! ```text
+//! daemon                              worker
+//!   │            Hello                  │   version and build of the worker
+//!   │◄──────────────────────────────────│
+//!   │            Load                   │   what to load, with grants and limits
+//!   │──────────────────────────────────►│
+//!   │            Loaded                 │   everything that is wrong, or nothing
+//!   │◄──────────────────────────────────│
+//!   │            Start                  │   schedules the checks
+//!   │──────────────────────────────────►│
+//!   │     RunStarted, Verdict, …        │
+//!   │◄──────────────────────────────────│
+//! ```
+
+pub mod frame;
+mod message;
+mod plugin;
+
+pub use message::{
+    CheckSpec, Event, EventPayload, Fault, FaultKind, FromWorker, HookSpec, Load, LoadFault,
+    LogLevel, Outcome, PluginInfo, Report, RouterTransition, Run, RunReport, Status, Subject,
+    ToWorker, WeightChange, Wish,
+};
+pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
+
+/// Version of the frames. Both ends refuse any other.
+pub const VERSION: u32 = 1;

@@ -1,0 +1,389 @@
+//! The messages. Durations are whole milliseconds or microseconds, as the field's name says.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::plugin::PluginSpec;
+
+/// What the daemon tells the worker.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ToWorker {
+    /// Load all of this and answer with [`FromWorker::Loaded`]. Sent once, first.
+    Load(Load),
+    /// Begin to run the checks that were loaded, first runs at once.
+    Start,
+    /// Run one check once, now, whether or not it is scheduled; answered by [`FromWorker::Ran`].
+    Run(Run),
+    /// Deliver this to the hook; answered by [`FromWorker::HookDone`].
+    Event {
+        /// Name of the hook.
+        hook: String,
+        /// What happened.
+        event: Event,
+    },
+}
+
+/// Everything a worker serves.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Load {
+    /// Generation of the configuration; comes back with every verdict.
+    pub generation: u64,
+    /// Runs at the same time, at most.
+    pub max_concurrent_runs: u32,
+    /// The components.
+    pub plugins: Vec<PluginSpec>,
+    /// Uses of plugins as checks.
+    pub checks: Vec<CheckSpec>,
+    /// Uses of plugins as hooks.
+    pub hooks: Vec<HookSpec>,
+}
+
+/// A check to run at an interval.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CheckSpec {
+    /// Name in the configuration, unique.
+    pub name: String,
+    /// Name of the plugin.
+    pub plugin: String,
+    /// The settings table as JSON.
+    pub settings: Value,
+    /// From the start of one run to the start of the next.
+    pub interval_ms: u64,
+    /// Until a run is ended; at most the interval.
+    pub timeout_ms: u64,
+}
+
+/// A hook that receives events.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HookSpec {
+    /// Name, unique.
+    pub name: String,
+    /// Name of the plugin.
+    pub plugin: String,
+    /// The settings table as JSON.
+    pub settings: Value,
+    /// Until one call is ended.
+    pub timeout_ms: u64,
+}
+
+/// One run outside the schedule (`mainstay plugin run`).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Run {
+    /// Name of a loaded check.
+    pub check: String,
+}
+
+/// What the worker tells the daemon.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FromWorker {
+    /// First frame of a worker.
+    Hello {
+        /// [`VERSION`](crate::VERSION) of the frames it speaks.
+        version: u32,
+        /// Package version and build of the executable.
+        build: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// Answer to [`ToWorker::Load`]. With any fault nothing is served.
+    Loaded {
+        /// As in the request.
+        generation: u64,
+        /// The plugins, in the order asked for, as far as they could be read.
+        plugins: Vec<PluginInfo>,
+        /// Everything that is wrong.
+        faults: Vec<LoadFault>,
+    },
+    /// A run begins. If the worker dies before the verdict, this plugin is the suspect.
+    RunStarted {
+        /// Plugin about to run.
+        plugin: String,
+        /// What runs: the check, or the hook.
+        subject: Subject,
+    },
+    /// A run of a check ended.
+    Verdict {
+        /// Name of the check.
+        check: String,
+        /// Generation of the configuration it belongs to.
+        generation: u64,
+        /// What it found.
+        outcome: Outcome,
+        /// From instantiation to the end.
+        took_us: u64,
+        /// Ticks that passed while an earlier run was still going, since the last verdict.
+        overruns: u32,
+    },
+    /// Answer to [`ToWorker::Run`].
+    Ran(RunReport),
+    /// A hook was called, successfully or not.
+    HookDone {
+        /// Name of the hook.
+        hook: String,
+        /// Source of the event.
+        source: String,
+        /// Sequence of the event.
+        sequence: u64,
+        /// `None` when it was delivered.
+        error: Option<Fault>,
+    },
+    /// A plugin wrote a line.
+    Log {
+        /// The plugin.
+        plugin: String,
+        /// The check or hook that ran.
+        subject: Subject,
+        /// How loud.
+        level: LogLevel,
+        /// One line, control characters escaped, at most 1 KiB.
+        message: String,
+        /// Fields, keys as in the contract.
+        fields: Vec<(String, String)>,
+    },
+    /// Lines of a plugin that were over its budget and dropped, once a minute at most.
+    LogDropped {
+        /// The plugin.
+        plugin: String,
+        /// How many.
+        lines: u64,
+    },
+    /// A check rests after too many traps in a row, or runs again.
+    Quarantine {
+        /// Name of the check.
+        check: String,
+        /// For how long; 0 when it runs again.
+        for_ms: u64,
+    },
+}
+
+/// What a run is for.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// A check, by name.
+    Check(String),
+    /// A hook, by name.
+    Hook(String),
+    /// Loading: compile, describe, validate.
+    Load,
+}
+
+/// What was found out about a plugin at load.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PluginInfo {
+    /// Name in the configuration.
+    pub name: String,
+    /// Lower-case hex digest of the file.
+    pub sha256: String,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// Version of `mainstay:plugin` that it was built against, such as `0.1.0`.
+    pub api: Option<String>,
+    /// `check`, `hook`: what it exports.
+    pub roles: Vec<String>,
+    /// Interfaces it imports, sorted.
+    pub imports: Vec<String>,
+    /// Its own name, version and summary, when it has the `lifecycle` export.
+    pub described: Option<(String, String, String)>,
+    /// JSON Schema of its settings.
+    pub settings_schema: Option<Value>,
+    /// What it would like to be granted.
+    pub wishes: Vec<Wish>,
+    /// Time to compile, in microseconds.
+    pub compile_us: u64,
+}
+
+/// Something a plugin would like to be granted. Advisory.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Wish {
+    /// For example `process`.
+    pub capability: String,
+    /// For example `nginx`.
+    pub scope: String,
+    /// Whether it works without.
+    pub optional: bool,
+}
+
+/// Something that keeps a configuration from being served.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LoadFault {
+    /// The plugin it concerns.
+    pub plugin: String,
+    /// The check or hook whose settings are wrong; [`Subject::Load`] when the plugin itself is.
+    pub subject: Subject,
+    /// JSON Pointer into the settings, when it is about one of them.
+    pub pointer: Option<String>,
+    /// What is wrong, one sentence without a full stop.
+    pub message: String,
+    /// What to do, when that is known.
+    pub help: Option<String>,
+}
+
+/// How a run ended: an answer of the plugin, or the lack of one.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The plugin decided.
+    Report(Report),
+    /// It did not. Never read as unhealthy: `on-error` decides.
+    Fault(Fault),
+}
+
+/// A plugin's answer, cut to the limits.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Report {
+    /// In service or not.
+    pub status: Status,
+    /// What to do to the weight or priority.
+    pub weight: WeightChange,
+    /// One line for people, at most 512 bytes.
+    pub message: String,
+    /// Name, value; at most 32.
+    pub metrics: Vec<(String, f64)>,
+}
+
+/// `check.status` of the contract.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// In service.
+    Healthy,
+    /// In service; the weight change applies and operators are told.
+    Degraded,
+    /// Out of service.
+    Unhealthy,
+}
+
+/// `check.weight-change` of the contract.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightChange {
+    /// Use the configured weight.
+    Unchanged,
+    /// Use this one.
+    Set(u32),
+    /// Add this to the configured one.
+    Offset(i32),
+}
+
+/// Why a run gave no answer.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Fault {
+    /// The kind, for counters and policies.
+    pub kind: FaultKind,
+    /// One line for people.
+    pub message: String,
+}
+
+/// The kinds of [`Fault`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// The plugin returned an error.
+    Error,
+    /// It trapped.
+    Trap,
+    /// It was ended at its deadline.
+    Timeout,
+    /// It met a limit.
+    Limit,
+    /// It was not run: too many traps in a row.
+    Quarantined,
+}
+
+/// The outcome of one run with all that an author wants to know.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RunReport {
+    /// The check.
+    pub check: String,
+    /// What it found.
+    pub outcome: Outcome,
+    /// From instantiation to the end.
+    pub took_us: u64,
+    /// Peak of the summed memories and tables.
+    pub memory_peak: u64,
+    /// Host calls made, by `interface.function`.
+    pub host_calls: Vec<(String, u64)>,
+    /// Calls that were denied, each with the TOML line that would grant it.
+    pub denied: Vec<(String, String)>,
+    /// What it logged.
+    pub log: Vec<(LogLevel, String)>,
+}
+
+/// `log.level` of the contract.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Finest.
+    Trace,
+    /// For authors.
+    Debug,
+    /// Worth a line.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Wrong.
+    Error,
+}
+
+/// An event for hooks. The order is kept per source.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Event {
+    /// Increases by one per source, from 1 after a start.
+    pub sequence: u64,
+    /// What it is about, such as `router/VI_1/ipv4`.
+    pub source: String,
+    /// Milliseconds since the Unix epoch, when the daemon acted.
+    pub at_unix_ms: u64,
+    /// How long the event waited.
+    pub queued_ms: u32,
+    /// Whether older events of this source were merged into this one.
+    pub coalesced: bool,
+    /// What happened.
+    pub payload: EventPayload,
+}
+
+/// What happened.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventPayload {
+    /// A virtual router changed state.
+    Router(RouterTransition),
+}
+
+/// A transition of a virtual router.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RouterTransition {
+    /// Its name.
+    pub router: String,
+    /// `ipv4` or `ipv6`.
+    pub family: String,
+    /// Its interface.
+    pub interface: String,
+    /// VRID.
+    pub id: u8,
+    /// State before: `initialize`, `backup`, `active`, `fault` or `stopped`.
+    pub from: String,
+    /// State now.
+    pub to: String,
+    /// Effective priority.
+    pub priority: u8,
+    /// The virtual addresses.
+    pub addresses: Vec<String>,
+    /// Why, in one line.
+    pub cause: String,
+}

@@ -1,0 +1,82 @@
+//! A plugin as the worker is told of it: where it is, what it may do, what it may use.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// One component to load.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PluginSpec {
+    /// Name in the configuration; unique among the plugins of one [`Load`](crate::Load).
+    pub name: String,
+    /// Absolute path of the component.
+    pub file: PathBuf,
+    /// Lower-case hex digest that the file must have, when pinned.
+    pub sha256: Option<String>,
+    /// What the plugin may do; everything absent is denied.
+    pub grants: Grants,
+    /// What one run may use.
+    pub limits: Limits,
+}
+
+/// What a plugin may do. The default denies everything.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Grants {
+    /// `permissions.process`.
+    pub process: ProcessGrant,
+    /// `permissions.probe`.
+    pub probe: ProbeGrant,
+}
+
+/// Which processes a plugin may see.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ProcessGrant {
+    /// Names (`/proc/PID/comm`) that may be asked for; they also bound what `find` lists.
+    pub names: Vec<String>,
+    /// Commands (base name of the first argument) that may be asked for.
+    pub commands: Vec<String>,
+    /// pid files that may be read; absolute paths.
+    pub pid_files: Vec<PathBuf>,
+    /// systemd units whose processes may be counted.
+    pub units: Vec<String>,
+    /// Whether command lines are shown.
+    pub command_line: bool,
+}
+
+/// Where a plugin may connect to. Both lists must match.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ProbeGrant {
+    /// Addresses or prefixes in CIDR form.
+    pub addresses: Vec<String>,
+    /// Ports.
+    pub ports: Vec<u16>,
+}
+
+/// The operator's ceiling for one run of a plugin.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Summed linear memories and tables of one instance, in bytes.
+    pub memory: u64,
+    /// Lines a minute in the log; more are counted and dropped.
+    pub log_lines_per_minute: u32,
+    /// Traps in a row after which a check rests.
+    pub quarantine_after: u32,
+    /// How long it rests, in milliseconds.
+    pub quarantine_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 64 << 20,
+            log_lines_per_minute: 60,
+            quarantine_after: 5,
+            quarantine_ms: 60_000,
+        }
+    }
+}
