@@ -1,0 +1,1 @@
+//! Packets, read and written without panicking whatever the bytes are.
