@@ -105,6 +105,11 @@ impl Password {
         Some(Self(password))
     }
 
+    /// The password that these eight bytes on the wire stand for, whatever they are.
+    pub fn from_wire(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
     /// The eight bytes on the wire.
     pub fn bytes(self) -> [u8; 8] {
         self.0
