@@ -1,0 +1,42 @@
+//! Why a plugin could not do its job.
+
+use std::fmt::Display;
+
+use crate::{PluginError, probe, process};
+
+impl PluginError {
+    /// Anything that has no case of its own, in one line.
+    #[must_use]
+    pub fn failed(why: impl Display) -> Self {
+        Self::Failed(why.to_string())
+    }
+}
+
+impl From<process::Error> for PluginError {
+    fn from(error: process::Error) -> Self {
+        match error {
+            process::Error::NotPermitted => Self::NotPermitted("process: not granted".to_owned()),
+            process::Error::InvalidQuery => Self::Failed("process: invalid query".to_owned()),
+            process::Error::Unavailable => Self::Failed("process: unavailable".to_owned()),
+        }
+    }
+}
+
+impl From<probe::Error> for PluginError {
+    fn from(error: probe::Error) -> Self {
+        let why = match error {
+            probe::Error::NotPermitted => {
+                return Self::NotPermitted("probe: not granted".to_owned());
+            }
+            probe::Error::TimedOut => return Self::Timeout,
+            probe::Error::InvalidAddress => "invalid address",
+            probe::Error::Refused => "connection refused",
+            probe::Error::Unreachable => "unreachable",
+            probe::Error::TlsFailed => "TLS failed",
+            probe::Error::ProtocolError => "connection closed early",
+            probe::Error::TooMany => "too many probes in this run",
+            probe::Error::Other => "failed",
+        };
+        Self::Failed(format!("probe: {why}"))
+    }
+}

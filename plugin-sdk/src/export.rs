@@ -1,0 +1,39 @@
+//! The macros that make a component of a type.
+
+/// Exports a type that is a [`Check`](crate::Check) as this component's check.
+///
+/// Name, version and summary of the plugin are those of the Cargo package (without `mainstay-plugin-` in front).
+#[macro_export]
+macro_rules! check {
+    ($check:ty) => {
+        $crate::__export!($check, $crate::check::Export<$check>, check);
+    };
+}
+
+/// Exports a type that is a [`Hook`](crate::Hook) as this component's hook.
+///
+/// Name, version and summary of the plugin are those of the Cargo package (without `mainstay-plugin-` in front).
+#[macro_export]
+macro_rules! hook {
+    ($hook:ty) => {
+        $crate::__export!($hook, $crate::hook::Export<$hook>, hook);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($plugin:ty, $export:ty, $role:ident) => {
+        const _: () = {
+            impl $crate::lifecycle::Package for $plugin {
+                const NAME: &'static str = env!("CARGO_PKG_NAME");
+                const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+                const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
+            }
+
+            type Export = $export;
+    $crate::bindings::$role::export!(Export with_types_in $crate::bindings::$role);
+    $crate::bindings::lifecycle::export!(Export with_types_in $crate::bindings::lifecycle);
+        };
+    };
+}
