@@ -15,7 +15,7 @@
 //! └────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Receiving has two steps. [`parse`] does every check that needs no configuration; before it,
+//! Receiving has two steps. [`Advertisement::parse`] does every check that needs no configuration; before it,
 //! [`peek_id`] tells for which router a packet was meant, so that a packet that is rejected can be
 //! counted there. [`Advertisement::admit`] compares with what that router expects.
 
@@ -25,8 +25,9 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use crate::settings::{Authentication, ChecksumForm, Password, Version};
-use crate::wire::Reject;
 use crate::wire::checksum::Sum;
+
+pub use crate::wire::Reject;
 
 /// IP protocol number of VRRP (`V3-01`).
 pub const PROTOCOL: u8 = 112;
@@ -114,69 +115,69 @@ pub fn peek_id(bytes: &[u8]) -> Option<u8> {
     bytes.get(1).copied()
 }
 
-/// Reads the message that follows the IP header, with every check that needs no configuration.
-///
-/// The checks come in the order of RFC 9568 section 7.1, so the reason for a rejection is the first
-/// thing wrong with the packet.
-pub fn parse(
-    bytes: &[u8],
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    hop_limit: u8,
-) -> Result<Advertisement<'_>, Reject> {
-    if hop_limit != HOP_LIMIT {
-        return Err(Reject::HopLimit);
-    }
-    let Some((&header, rest)) = bytes.split_first_chunk::<HEADER>() else {
-        return Err(Reject::TooShort);
-    };
-    let [version_and_type, id, priority, count, fourth, fifth, _, _] = header;
-    let version = match version_and_type >> 4 {
-        2 => Version::V2,
-        3 => Version::V3,
-        _ => return Err(Reject::Version),
-    };
-    if version_and_type & 0x0f != ADVERTISEMENT {
-        return Err(Reject::Type);
-    }
-    let message = message(bytes, length(version, usize::from(count))).ok_or(Reject::Length)?;
-    let checksum = match version {
-        Version::V2 => checksum_v2(message),
-        Version::V3 => checksum_v3(message, source, destination),
-    }
-    .ok_or(Reject::Checksum)?;
-    if count == 0 {
-        return Err(Reject::NoAddresses);
-    }
-    let interval = match version {
-        Version::V2 => Duration::from_secs(u64::from(fifth)),
-        Version::V3 => {
-            Duration::from_millis(10 * u64::from(u16::from_be_bytes([fourth, fifth]) & INTERVAL))
+impl<'a> Advertisement<'a> {
+    /// Reads the message that follows the IP header, with every check that needs no configuration.
+    ///
+    /// The checks come in the order of RFC 9568 section 7.1, so the reason for a rejection is the first
+    /// thing wrong with the packet.
+    pub fn parse(
+        bytes: &'a [u8],
+        source: Ipv4Addr,
+        destination: Ipv4Addr,
+        hop_limit: u8,
+    ) -> Result<Self, Reject> {
+        if hop_limit != HOP_LIMIT {
+            return Err(Reject::HopLimit);
         }
-    };
-    if interval.is_zero() {
-        return Err(Reject::IntervalZero);
+        let Some((&header, rest)) = bytes.split_first_chunk::<HEADER>() else {
+            return Err(Reject::TooShort);
+        };
+        let [version_and_type, id, priority, count, fourth, fifth, _, _] = header;
+        let version = match version_and_type >> 4 {
+            2 => Version::V2,
+            3 => Version::V3,
+            _ => return Err(Reject::Version),
+        };
+        if version_and_type & 0x0f != ADVERTISEMENT {
+            return Err(Reject::Type);
+        }
+        let message = message(bytes, length(version, usize::from(count))).ok_or(Reject::Length)?;
+        let checksum = match version {
+            Version::V2 => checksum_v2(message),
+            Version::V3 => checksum_v3(message, source, destination),
+        }
+        .ok_or(Reject::Checksum)?;
+        if count == 0 {
+            return Err(Reject::NoAddresses);
+        }
+        let interval = match version {
+            Version::V2 => Duration::from_secs(u64::from(fifth)),
+            Version::V3 => Duration::from_millis(
+                10 * u64::from(u16::from_be_bytes([fourth, fifth]) & INTERVAL),
+            ),
+        };
+        if interval.is_zero() {
+            return Err(Reject::IntervalZero);
+        }
+        let id = NonZeroU8::new(id).ok_or(Reject::VirtualRouterId)?;
+        let authentication = match version {
+            Version::V2 => authentication(fourth, message)?,
+            Version::V3 => Authentication::None,
+        };
+        let (addresses, _) = rest
+            .split_at_checked(ADDRESS * usize::from(count))
+            .ok_or(Reject::Length)?;
+        Ok(Self {
+            version,
+            id,
+            priority,
+            interval,
+            addresses: Addresses(addresses),
+            authentication,
+            checksum,
+        })
     }
-    let id = NonZeroU8::new(id).ok_or(Reject::VirtualRouterId)?;
-    let authentication = match version {
-        Version::V2 => authentication(fourth, message)?,
-        Version::V3 => Authentication::None,
-    };
-    let (addresses, _) = rest
-        .split_at_checked(ADDRESS * usize::from(count))
-        .ok_or(Reject::Length)?;
-    Ok(Advertisement {
-        version,
-        id,
-        priority,
-        interval,
-        addresses: Addresses(addresses),
-        authentication,
-        checksum,
-    })
-}
 
-impl Advertisement<'_> {
     /// Compares with what the router of this id expects.
     ///
     /// Neither another interval with version 3 (`V3-29`) nor another list of addresses (`V3-30`) is
@@ -209,7 +210,7 @@ impl Advertisement<'_> {
 
 /// An advertisement to be sent.
 #[derive(Clone, Copy, Debug)]
-pub struct AdvertisementToSend<'a> {
+pub struct Outgoing<'a> {
     /// Version.
     pub version: Version,
     /// The virtual router.
@@ -232,7 +233,7 @@ pub struct AdvertisementToSend<'a> {
 }
 
 /// Writes the message that follows the IP header, checksum included.
-pub fn emit(advertisement: &AdvertisementToSend<'_>) -> Vec<u8> {
+pub fn emit(advertisement: &Outgoing<'_>) -> Vec<u8> {
     let version = advertisement.version;
     let addresses = &advertisement.addresses[..advertisement.addresses.len().min(ADDRESSES_MAX)];
     let [fourth, fifth] = match version {

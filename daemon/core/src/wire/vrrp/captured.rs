@@ -141,7 +141,7 @@ fn captures() -> [Capture; 6] {
 #[test]
 fn keepaliveds_advertisements_are_read() {
     for capture in captures() {
-        let read = parse(capture.bytes, SOURCE, capture.destination, 255).unwrap();
+        let read = Advertisement::parse(capture.bytes, SOURCE, capture.destination, 255).unwrap();
         assert_eq!(read.version, capture.version);
         assert_eq!(read.id.get(), 51);
         assert_eq!(read.priority, capture.priority);
@@ -161,7 +161,7 @@ fn keepaliveds_advertisements_are_read() {
 #[test]
 fn the_same_advertisements_are_written_byte_for_byte() {
     for capture in captures() {
-        let written = emit(&AdvertisementToSend {
+        let written = emit(&Outgoing {
             version: capture.version,
             id: NonZeroU8::new(51).unwrap(),
             priority: capture.priority,

@@ -9,7 +9,7 @@ fn address() -> impl Strategy<Value = Ipv4Addr> {
     any::<u32>().prop_map(Ipv4Addr::from_bits)
 }
 
-/// Everything that [`AdvertisementToSend`] points to.
+/// Everything that [`Outgoing`] points to.
 #[derive(Debug)]
 struct Sent {
     version: Version,
@@ -25,7 +25,7 @@ struct Sent {
 
 impl Sent {
     fn emit(&self) -> Vec<u8> {
-        emit(&AdvertisementToSend {
+        emit(&Outgoing {
             version: self.version,
             id: self.id,
             priority: self.priority,
@@ -39,7 +39,7 @@ impl Sent {
     }
 
     fn parse<'a>(&self, bytes: &'a [u8]) -> Result<Advertisement<'a>, Reject> {
-        parse(bytes, self.source, self.destination, HOP_LIMIT)
+        Advertisement::parse(bytes, self.source, self.destination, HOP_LIMIT)
     }
 
     fn expectation(&self) -> Expectation<'_> {
@@ -128,7 +128,7 @@ proptest! {
         destination in address(),
     ) {
         let _ = peek_id(&bytes);
-        if let Ok(read) = parse(&bytes, source, destination, HOP_LIMIT) {
+        if let Ok(read) = Advertisement::parse(&bytes, source, destination, HOP_LIMIT) {
             prop_assert_eq!(peek_id(&bytes), Some(read.id.get()));
             prop_assert!(read.addresses.iter().count() > 0);
             prop_assert!(!read.interval.is_zero());

@@ -4,7 +4,7 @@ use super::captured::{SOURCE, V2_NONE, V2_PASS, V3_FAST, V3_SECOND};
 use super::*;
 
 fn parse_from_source(bytes: &[u8]) -> Result<Advertisement<'_>, Reject> {
-    parse(bytes, SOURCE, GROUP, HOP_LIMIT)
+    Advertisement::parse(bytes, SOURCE, GROUP, HOP_LIMIT)
 }
 
 /// The message with these bytes put in at `offset`, and a checksum that is right again.
@@ -26,8 +26,8 @@ fn summed(mut message: Vec<u8>, before: Sum) -> Vec<u8> {
     message
 }
 
-fn second_v3() -> AdvertisementToSend<'static> {
-    AdvertisementToSend {
+fn second_v3() -> Outgoing<'static> {
+    Outgoing {
         version: Version::V3,
         id: NonZeroU8::new(51).unwrap(),
         priority: 100,
@@ -41,7 +41,7 @@ fn second_v3() -> AdvertisementToSend<'static> {
 }
 
 fn interval_bytes(version: Version, interval: Duration) -> [u8; 2] {
-    let message = emit(&AdvertisementToSend {
+    let message = emit(&Outgoing {
         version,
         interval,
         ..second_v3()
@@ -76,22 +76,22 @@ fn v3_02_the_time_to_live_sent_is_255() {
 fn v3_03_any_other_time_to_live_is_rejected() {
     for hop_limit in 0..=254 {
         assert_eq!(
-            parse(&V3_SECOND, SOURCE, GROUP, hop_limit),
+            Advertisement::parse(&V3_SECOND, SOURCE, GROUP, hop_limit),
             Err(Reject::HopLimit)
         );
     }
-    assert!(parse(&V3_SECOND, SOURCE, GROUP, 255).is_ok());
+    assert!(Advertisement::parse(&V3_SECOND, SOURCE, GROUP, 255).is_ok());
 }
 
 #[test]
 fn v3_05_v2_01_the_length_follows_from_version_and_count() {
     let addresses = [Ipv4Addr::new(10, 0, 0, 1); 255];
     for count in [1, 2, 255] {
-        let v3 = AdvertisementToSend {
+        let v3 = Outgoing {
             addresses: &addresses[..count],
             ..second_v3()
         };
-        let v2 = AdvertisementToSend {
+        let v2 = Outgoing {
             version: Version::V2,
             ..v3
         };
@@ -236,14 +236,15 @@ fn v3_12_v3_13_v3_15_each_deployed_checksum_is_accepted_and_told_apart() {
         ),
     ] {
         let bytes = summed(V3_SECOND.to_vec(), before);
-        let seen = parse(&bytes, SOURCE, destination, HOP_LIMIT).map(|read| read.checksum);
+        let seen =
+            Advertisement::parse(&bytes, SOURCE, destination, HOP_LIMIT).map(|read| read.checksum);
         assert_eq!(seen, expected);
     }
 }
 
 #[test]
 fn v3_12_the_checksum_of_the_message_alone_is_sent_when_asked_for() {
-    let bytes = emit(&AdvertisementToSend {
+    let bytes = emit(&Outgoing {
         checksum: ChecksumForm::MessageOnly,
         ..second_v3()
     });
@@ -253,7 +254,7 @@ fn v3_12_the_checksum_of_the_message_alone_is_sent_when_asked_for() {
 #[test]
 fn v3_21_the_addresses_keep_their_order() {
     let addresses = [3, 1, 2].map(|last| Ipv4Addr::new(10, 0, 0, last));
-    let bytes = emit(&AdvertisementToSend {
+    let bytes = emit(&Outgoing {
         addresses: &addresses,
         ..second_v3()
     });
@@ -264,7 +265,7 @@ fn v3_21_the_addresses_keep_their_order() {
 #[test]
 fn v3_22_addresses_after_the_255th_are_left_out() {
     let addresses = [Ipv4Addr::new(10, 0, 0, 1); 256];
-    let bytes = emit(&AdvertisementToSend {
+    let bytes = emit(&Outgoing {
         addresses: &addresses,
         ..second_v3()
     });
@@ -389,7 +390,7 @@ fn v2_03_an_unknown_authentication_type_is_rejected() {
 fn v2_03_the_data_of_type_0_are_zero_when_sent_and_ignored_when_received() {
     let bytes = changed(&V2_NONE, 16, b"whatever");
     assert_eq!(admit_v2(&bytes, &Authentication::None, 1), Ok(()));
-    let bytes = emit(&AdvertisementToSend {
+    let bytes = emit(&Outgoing {
         version: Version::V2,
         ..second_v3()
     });
