@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::check::exports::mainstay::plugin::check as wit;
-use crate::lifecycle::{Description, Package, Role, describe};
-use crate::{Problem, Result, Wish, bindings, settings};
+use crate::lifecycle::{self, Description, Package, Role, describe};
+use crate::{Problem, Result, Wish, settings};
 
 #[doc(inline)]
 pub use wit::{Report, Request, Server, Status, Target, WeightChange};
@@ -53,9 +53,7 @@ impl<T: Check> wit::Guest for Export<T> {
     }
 }
 
-impl<T: Check + Package> bindings::lifecycle::exports::mainstay::plugin::lifecycle::Guest
-    for Export<T>
-{
+impl<T: Check + Package> lifecycle::Guest for Export<T> {
     fn describe() -> Description {
         describe::<T, T::Settings>(Role::Check, T::wishes())
     }

@@ -32,8 +32,17 @@ macro_rules! __export {
             }
 
             type Export = $export;
-    $crate::bindings::$role::export!(Export with_types_in $crate::bindings::$role);
-    $crate::bindings::lifecycle::export!(Export with_types_in $crate::bindings::lifecycle);
+
+            #[cfg(target_family = "wasm")]
+            const _: () = {
+                $crate::bindings::$role::export!(Export with_types_in $crate::bindings::$role);
+                $crate::bindings::lifecycle::export!(Export with_types_in $crate::bindings::lifecycle);
+            };
+
+            // Elsewhere the linker would stumble over the names of the exports.
+            #[cfg(not(target_family = "wasm"))]
+            const _: fn() -> $crate::lifecycle::Description =
+                <Export as $crate::lifecycle::Guest>::describe;
         };
     };
 }

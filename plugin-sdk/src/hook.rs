@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::hook::exports::mainstay::plugin::hook as wit;
-use crate::lifecycle::{Description, Package, Role, describe};
-use crate::{Problem, Result, Wish, bindings, settings};
+use crate::lifecycle::{self, Description, Package, Role, describe};
+use crate::{Problem, Result, Wish, settings};
 
 #[doc(inline)]
 pub use wit::{
@@ -55,9 +55,7 @@ impl<T: Hook> wit::Guest for Export<T> {
     }
 }
 
-impl<T: Hook + Package> bindings::lifecycle::exports::mainstay::plugin::lifecycle::Guest
-    for Export<T>
-{
+impl<T: Hook + Package> lifecycle::Guest for Export<T> {
     fn describe() -> Description {
         describe::<T, T::Settings>(Role::Hook, T::wishes())
     }

@@ -7,7 +7,8 @@ use crate::bindings::lifecycle::exports::mainstay::plugin::lifecycle as wit;
 #[doc(inline)]
 pub use wit::{Problem, Role, Wish};
 
-pub(crate) use wit::Description;
+#[doc(hidden)]
+pub use wit::{Description, Guest};
 
 /// What Cargo knows about the plugin's package; [`check!`](crate::check!) and [`hook!`](crate::hook!) fill it in.
 #[doc(hidden)]
