@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::{Family, Prefix};
 use crate::event::RouterState;
 use crate::input::WeightChange;
+use crate::settings::RouterSettings;
 use crate::time::Time;
 
 /// One thing to remember; a later one with the same key replaces it.
@@ -39,6 +40,17 @@ pub struct RouterKey {
     pub family: Family,
     /// Its VRID.
     pub id: u8,
+}
+
+impl RouterKey {
+    /// The identity of the router with these settings.
+    pub fn of(settings: &RouterSettings) -> Self {
+        Self {
+            interface: settings.interface.clone(),
+            family: settings.family,
+            id: settings.id.get(),
+        }
+    }
 }
 
 /// The last settled report of a check.

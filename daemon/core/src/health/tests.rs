@@ -1,0 +1,158 @@
+use super::*;
+
+fn settings() -> CheckSettings {
+    CheckSettings {
+        name: "nginx".to_owned(),
+        identity: [7; 32],
+        rise: 2,
+        fall: 3,
+        initial: Initial::Unhealthy,
+        on_error: OnError::Keep,
+        stale_after: Duration::from_secs(7),
+    }
+}
+
+fn at(seconds: u64) -> Time {
+    Time::from_boot(Duration::from_secs(seconds))
+}
+
+fn verdict(outcome: Outcome) -> Verdict {
+    Verdict {
+        check: "nginx".to_owned(),
+        generation: 1,
+        outcome,
+        took: Duration::from_millis(1),
+    }
+}
+
+fn report(status: Status) -> Verdict {
+    verdict(Outcome::Report {
+        status,
+        weight: WeightChange::Unchanged,
+        message: "said".to_owned(),
+    })
+}
+
+fn fault() -> Verdict {
+    verdict(Outcome::Fault {
+        message: "trap".to_owned(),
+    })
+}
+
+fn in_service(check: &Check) -> bool {
+    check.assess().in_service
+}
+
+#[test]
+fn nothing_is_in_service_before_the_first_report() {
+    let check = Check::new(settings(), None, at(0));
+    assert!(!in_service(&check));
+    assert_eq!(check.status().status, CheckState::Unknown);
+}
+
+#[test]
+fn the_first_report_decides_at_once() {
+    let mut check = Check::new(settings(), None, at(0));
+    assert!(check.report(report(Status::Healthy), at(1)));
+    assert!(in_service(&check));
+    let mut check = Check::new(settings(), None, at(0));
+    assert!(!check.report(report(Status::Unhealthy), at(1)));
+    assert!(!in_service(&check));
+}
+
+#[test]
+fn it_falls_after_three_and_rises_after_two_in_a_row() {
+    let mut check = Check::new(settings(), None, at(0));
+    let _ = check.report(report(Status::Healthy), at(1));
+    for (status, expected) in [
+        (Status::Unhealthy, true),
+        (Status::Unhealthy, true),
+        (Status::Healthy, true),
+        (Status::Unhealthy, true),
+        (Status::Unhealthy, true),
+        (Status::Unhealthy, false),
+        (Status::Healthy, false),
+        (Status::Unhealthy, false),
+        (Status::Healthy, false),
+        (Status::Degraded, true),
+    ] {
+        let _ = check.report(report(status), at(2));
+        assert_eq!(in_service(&check), expected);
+    }
+}
+
+#[test]
+fn a_fault_is_not_unhealthy_with_keep_but_the_last_report_grows_old() {
+    let mut check = Check::new(settings(), None, at(0));
+    let _ = check.report(report(Status::Healthy), at(1));
+    for second in 2..8 {
+        assert!(!check.report(fault(), at(second)));
+    }
+    assert!(!check.expire(at(7)));
+    assert!(in_service(&check));
+    assert_eq!(check.deadline(), Some(at(8)));
+    assert!(check.expire(at(8)));
+    assert!(!in_service(&check));
+    assert_eq!(check.status().errors, 6);
+}
+
+#[test]
+fn with_fail_a_fault_counts_as_unhealthy_and_with_pass_as_healthy() {
+    for (on_error, expected) in [(OnError::Fail, false), (OnError::Pass, true)] {
+        let mut check = Check::new(
+            CheckSettings {
+                on_error,
+                fall: 1,
+                ..settings()
+            },
+            None,
+            at(0),
+        );
+        let _ = check.report(report(Status::Healthy), at(1));
+        let _ = check.report(fault(), at(2));
+        assert_eq!(in_service(&check), expected);
+        assert_eq!(check.deadline(), Some(at(9)));
+        let _ = check.expire(at(9));
+        assert_eq!(in_service(&check), expected);
+    }
+}
+
+#[test]
+fn after_silence_the_next_report_decides_at_once() {
+    let mut check = Check::new(settings(), None, at(0));
+    let _ = check.report(report(Status::Healthy), at(1));
+    assert!(check.expire(at(8)));
+    assert!(check.report(report(Status::Healthy), at(9)));
+    assert!(in_service(&check));
+}
+
+#[test]
+fn a_remembered_report_counts_while_it_is_young() {
+    let mut check = Check::new(settings(), None, at(0));
+    let _ = check.report(report(Status::Healthy), at(1));
+    let record = check.record().unwrap();
+    let young = Check::new(settings(), Some(&record), at(7));
+    assert!(in_service(&young));
+    assert_eq!(young.deadline(), Some(at(8)));
+    let old = Check::new(settings(), Some(&record), at(8));
+    assert!(!in_service(&old));
+}
+
+#[test]
+fn probation_ends_with_the_first_report_or_in_time() {
+    let mut check = Check::new(settings(), None, at(0)).on_probation(at(0));
+    assert!(check.assess().on_probation);
+    assert!(check.report(report(Status::Unhealthy), at(1)));
+    assert!(!check.assess().on_probation);
+    let mut check = Check::new(settings(), None, at(0)).on_probation(at(0));
+    assert!(!check.report(fault(), at(1)));
+    assert!(check.expire(at(7)));
+    assert!(!check.assess().on_probation);
+}
+
+#[test]
+fn a_long_message_is_cut_between_characters() {
+    assert_eq!(cut("aé", 2), "a");
+    assert_eq!(cut("aé", 3), "aé");
+    assert_eq!(cut("", 3), "");
+}

@@ -1,0 +1,509 @@
+//! The transitions: what begins, what a timer does, what a fault does, what a stop does.
+
+use std::net::Ipv4Addr;
+
+use super::addresses::Holding;
+use super::priority;
+use super::router::{Attachment, Context, Countdown, Router, Socket};
+use crate::action::Effect;
+use crate::announce::Announcement;
+use crate::event::{Cause, Fault, RouterState};
+use crate::record::RouterRecord;
+use crate::settings::RouterSettings;
+use crate::status::Phase;
+use crate::time::Time;
+use crate::wire::vrrp::{self, GROUP, Outgoing};
+
+/// Advertisements sent in answer to others, at most, per advertisement of the timer: an answer is
+/// due at once (`V3-55`, `V3-57`), a storm of them is not.
+const ANSWERS: u8 = 3;
+
+impl Router {
+    /// Looks at everything that bears on the router (interface, socket, checks) and draws the
+    /// consequences. Called whenever one of them has changed.
+    pub(crate) fn review(&mut self, context: &mut Context<'_>) {
+        self.attach(context);
+        if self.stopping || self.removed {
+            self.drop_unusable(context);
+            self.reconcile(context);
+            return;
+        }
+        self.review_priority(context);
+        let faults = self.find_faults(context);
+        if !self.begun {
+            self.begin(context, faults);
+        } else if faults.is_empty() && !self.faults.is_empty() && self.socket == Socket::Open {
+            self.recover(context);
+        } else if !faults.is_empty() && self.state != RouterState::Fault {
+            self.fail(context, faults);
+        } else if self.state == RouterState::Fault {
+            // Whoever waits for its socket keeps the faults that it is about to leave.
+            if !faults.is_empty() {
+                self.faults = faults;
+            }
+            self.drop_unusable(context);
+        }
+        self.reconcile(context);
+    }
+
+    /// A timer may have come.
+    pub(crate) fn tick(&mut self, context: &mut Context<'_>) {
+        let now = context.now.boottime;
+        let due = |timer: Option<Time>| timer.is_some_and(|at| at <= now);
+        if due(self.timers.retry) {
+            self.timers.retry = None;
+            self.reconcile(context);
+        }
+        if due(self.timers.rest) {
+            self.timers.rest = None;
+            self.holding.forget_failure();
+            self.review(context);
+        }
+        if due(self.timers.resume) {
+            self.resume(context);
+        }
+        if due(self.timers.release) {
+            self.release(context);
+        }
+        if due(self.timers.advert) {
+            self.answers = 0;
+            self.advertise(context, self.priority);
+            let interval = self.settings.advert_interval;
+            // V3-54. What was overslept is not made up for.
+            let next = self.timers.advert.map_or(now, |at| at + interval);
+            self.timers.advert = Some(if next > now { next } else { now + interval });
+        }
+        if due(self
+            .timers
+            .active_down
+            .map(|countdown| self.expiry(countdown)))
+        {
+            self.take_over(context);
+        }
+        if due(self
+            .announcement
+            .map(|announcement| announcement.deadline()))
+        {
+            self.announce(context);
+        }
+    }
+
+    /// The daemon stops, or the configuration no longer has this router.
+    pub(crate) fn stop(&mut self, context: &mut Context<'_>, cause: Cause) {
+        self.removed |= cause == Cause::Removed;
+        self.stopping = true;
+        if !self.begun {
+            // Nothing was decided yet, but an earlier process may have left addresses.
+            self.begun = true;
+            self.phase = None;
+            self.reconcile(context);
+            return;
+        }
+        self.timers.active_down = None;
+        self.timers.rest = None;
+        let was_active = self.state == RouterState::Active || self.phase == Some(Phase::Resuming);
+        if was_active {
+            self.leave_active(context);
+        }
+        if self.state != RouterState::Initialize || was_active {
+            // V3-42, V3-53.
+            self.transition(context, RouterState::Initialize, vec![cause]);
+        }
+        self.reconcile(context);
+    }
+
+    /// Takes other settings of the same identity.
+    pub(crate) fn reconfigure(&mut self, context: &mut Context<'_>, settings: RouterSettings) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        if before == self.settings {
+            return;
+        }
+        if before.advert_interval != self.settings.advert_interval {
+            self.active_interval = self.settings.advert_interval;
+        }
+        if before.addresses != self.settings.addresses {
+            self.addresses_reconfigured();
+        }
+        if self.state == RouterState::Active {
+            // The backups are to know at once.
+            self.timers.advert = Some(context.now.boottime);
+        }
+    }
+
+    /// The configuration has this router again before it was gone.
+    pub(crate) fn revive(&mut self) {
+        self.removed = false;
+        self.stopping = false;
+        self.begun = false;
+        self.legacy = None;
+        self.faults.clear();
+    }
+
+    fn attach(&mut self, context: &mut Context<'_>) {
+        let link = context.interfaces.link(&self.settings.interface);
+        let attachment = link.map(|link| Attachment {
+            index: link.index,
+            mac: link.mac,
+            running: link.running,
+            source: context.interfaces.primary(link.index),
+        });
+        if self.index() != attachment.map(|attachment| attachment.index) {
+            // Another interface, or none: what was under way concerns the one that is gone.
+            self.holding = Holding::default();
+            self.timers.retry = None;
+            self.timers.rest = None;
+        }
+        self.attachment = attachment;
+    }
+
+    pub(crate) fn set_socket(&mut self, socket: Socket) {
+        self.socket = socket;
+    }
+
+    fn find_faults(&self, context: &Context<'_>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        match &self.attachment {
+            None => faults.push(Fault::InterfaceMissing),
+            Some(attachment) if !attachment.running => faults.push(Fault::LinkDown),
+            Some(attachment) if attachment.source.is_none() => faults.push(Fault::NoPrimaryAddress),
+            Some(_) => {
+                if let Socket::Failed(message) = &self.socket {
+                    let message = message.clone();
+                    faults.push(Fault::Socket { message });
+                }
+            }
+        }
+        if let Some(message) = self.holding.failure() {
+            let message = message.to_owned();
+            faults.push(Fault::Addresses { message });
+        }
+        let active = self.state == RouterState::Active;
+        for track in self
+            .settings
+            .track
+            .iter()
+            .filter(|track| track.weight.is_none())
+        {
+            let check = context
+                .checks
+                .find(&track.check)
+                .map(|check| check.assess());
+            if !check.is_some_and(|c| c.in_service || (active && c.on_probation)) {
+                faults.push(Fault::Check {
+                    check: track.check.clone(),
+                    message: check.map_or_else(String::new, |check| check.message.to_owned()),
+                });
+            }
+        }
+        faults
+    }
+
+    fn review_priority(&mut self, context: &mut Context<'_>) {
+        let active = self.state == RouterState::Active;
+        let mut reasons = Vec::new();
+        let contributions: Vec<i32> = self
+            .settings
+            .track
+            .iter()
+            .map(|track| {
+                let check = context
+                    .checks
+                    .find(&track.check)
+                    .map(|check| check.assess());
+                let contribution = priority::contribution(track.weight, check, active);
+                if contribution != 0 {
+                    let message = check.map_or("", |check| check.message);
+                    reasons.push(format!("check {} {contribution:+}: {message}", track.check));
+                }
+                contribution
+            })
+            .collect();
+        let base = self.settings.priority.get();
+        let effective = priority::effective(base, contributions);
+        self.priority_cause = (effective != base).then(|| Cause::Priority {
+            from: base,
+            to: effective,
+            reason: reasons.join(", "),
+        });
+        if effective == self.priority {
+            return;
+        }
+        let before = std::mem::replace(&mut self.priority, effective);
+        let reasons = if reasons.is_empty() {
+            "back to the base".to_owned()
+        } else {
+            reasons.join(", ")
+        };
+        context.outbox.notice(
+            self.subject(),
+            false,
+            format!("priority {before} became {effective}: {reasons}"),
+        );
+        if active {
+            // The backups are to know at once.
+            self.timers.advert = Some(context.now.boottime);
+        }
+    }
+
+    /// Leaves `initialize` as soon as it is known how.
+    fn begin(&mut self, context: &mut Context<'_>, faults: Vec<Fault>) {
+        let legacy = self
+            .legacy
+            .clone()
+            .filter(|legacy| legacy.state == RouterState::Active);
+        if !faults.is_empty() {
+            self.begun = true;
+            self.phase = None;
+            self.timers.resume = None;
+            self.fail(context, faults);
+            return;
+        }
+        let held = self.index().is_some_and(|index| {
+            self.settings
+                .addresses
+                .iter()
+                .any(|prefix| context.interfaces.owns_address(index, *prefix))
+        });
+        let now = context.now.boottime;
+        let mut causes = vec![Cause::Startup];
+        if let Some(RouterRecord { at, .. }) = legacy
+            && held
+        {
+            let silent_for = now.since(at);
+            let bound = self.down_interval();
+            if silent_for < bound {
+                self.phase = Some(Phase::Resuming);
+            } else {
+                causes = vec![Cause::ResumeTooLate { silent_for, bound }];
+            }
+        }
+        if self.socket == Socket::Pending {
+            return;
+        }
+        self.begun = true;
+        if self.phase == Some(Phase::Resuming) {
+            // At the next tick, which comes after the sockets have been looked into.
+            self.timers.resume = Some(now);
+        } else if self.settings.priority.get() == u8::MAX {
+            self.become_active(context, vec![Cause::Owner]);
+        } else {
+            self.become_backup(context, causes);
+        }
+    }
+
+    fn resume(&mut self, context: &mut Context<'_>) {
+        self.timers.resume = None;
+        if self.phase != Some(Phase::Resuming) {
+            return;
+        }
+        self.phase = None;
+        let last = self
+            .legacy
+            .as_ref()
+            .map_or(context.now.boottime, |legacy| legacy.at);
+        let silent_for = context.now.boottime.since(last);
+        let bound = self.down_interval();
+        if silent_for >= bound {
+            self.become_backup(context, vec![Cause::ResumeTooLate { silent_for, bound }]);
+            self.reconcile(context);
+            return;
+        }
+        self.holding.adopt();
+        self.enter_active(context, vec![Cause::Resumed { silent_for }]);
+        self.reconcile(context);
+    }
+
+    fn take_over(&mut self, context: &mut Context<'_>) {
+        let interval = match self.timers.active_down {
+            Some(countdown) => self.expiry(countdown).since(countdown.from),
+            None => return,
+        };
+        let heard = self
+            .peer
+            .map_or(Cause::NeverHeard, |peer| Cause::LastHeard {
+                source: peer.address,
+                priority: peer.last_priority,
+                before: context.now.boottime.since(peer.heard_at),
+            });
+        self.become_active(context, vec![Cause::ActiveDown { interval }, heard]);
+    }
+
+    /// V3-43, V3-35: the advertisement first, so that an old active router lets go before the
+    /// neighbours are told; they are told when the addresses are there.
+    fn become_active(&mut self, context: &mut Context<'_>, causes: Vec<Cause>) {
+        self.holding.begin();
+        self.enter_active(context, causes);
+        self.reconcile(context);
+    }
+
+    fn enter_active(&mut self, context: &mut Context<'_>, causes: Vec<Cause>) {
+        self.phase = None;
+        self.timers.release = None;
+        self.timers.active_down = None;
+        self.answers = 0;
+        self.counters.became_active += 1;
+        self.active_interval = self.settings.advert_interval;
+        self.advertise(context, self.priority);
+        self.timers.advert = Some(context.now.boottime + self.settings.advert_interval);
+        self.transition(context, RouterState::Active, causes);
+    }
+
+    /// V3-36. Addresses that are still held stay in their phase.
+    fn become_backup(&mut self, context: &mut Context<'_>, causes: Vec<Cause>) {
+        self.active_interval = self.settings.advert_interval;
+        self.count_down(context.now.boottime, false);
+        self.transition(context, RouterState::Backup, causes);
+    }
+
+    fn recover(&mut self, context: &mut Context<'_>) {
+        let cleared = std::mem::take(&mut self.faults);
+        if self.state != RouterState::Fault {
+            return;
+        }
+        let causes: Vec<Cause> = cleared
+            .into_iter()
+            .map(|fault| Cause::FaultCleared { fault })
+            .collect();
+        if self.settings.priority.get() == u8::MAX {
+            self.become_active(context, causes);
+        } else {
+            self.become_backup(context, causes);
+        }
+    }
+
+    fn fail(&mut self, context: &mut Context<'_>, faults: Vec<Fault>) {
+        let causes = faults
+            .iter()
+            .map(|fault| Cause::Fault {
+                fault: fault.clone(),
+            })
+            .collect();
+        self.faults = faults;
+        self.timers.active_down = None;
+        self.timers.resume = None;
+        if self.phase == Some(Phase::Resuming) {
+            self.phase = None;
+        }
+        if self.state == RouterState::Active {
+            self.leave_active(context);
+        }
+        self.transition(context, RouterState::Fault, causes);
+        self.drop_unusable(context);
+    }
+
+    /// Announces the stop and goes on to serve until the next active router is heard.
+    fn leave_active(&mut self, context: &mut Context<'_>) {
+        self.timers.advert = None;
+        self.timers.resume = None;
+        self.announcement = None;
+        self.advertise(context, 0);
+        self.phase = Some(Phase::Releasing);
+        self.timers.release = Some(context.now.boottime + self.release_bound());
+    }
+
+    /// An interface that cannot carry packets serves nobody: nothing is held on it.
+    fn drop_unusable(&mut self, context: &mut Context<'_>) {
+        let usable = self
+            .attachment
+            .is_some_and(|attachment| attachment.running && attachment.source.is_some());
+        if self.phase == Some(Phase::Releasing) && !usable {
+            self.release(context);
+        }
+    }
+
+    /// Lets the addresses go.
+    pub(super) fn release(&mut self, context: &mut Context<'_>) {
+        self.timers.release = None;
+        if self.phase == Some(Phase::Releasing) {
+            self.phase = None;
+            self.reconcile(context);
+        }
+    }
+
+    pub(super) fn count_down(&mut self, from: Time, skew_only: bool) {
+        self.timers.active_down = Some(Countdown { from, skew_only });
+    }
+
+    /// Advertises at once because of what another router has sent.
+    pub(super) fn answer(&mut self, context: &mut Context<'_>) {
+        if self.answers >= ANSWERS {
+            return;
+        }
+        self.answers += 1;
+        self.advertise(context, self.priority);
+        self.timers.advert = Some(context.now.boottime + self.settings.advert_interval);
+    }
+
+    /// Another router has claimed the addresses: the neighbours are told again, once per down
+    /// interval at most.
+    pub(super) fn announce_again(&mut self, context: &mut Context<'_>) {
+        let now = context.now.boottime;
+        let recent = self
+            .announced_again
+            .is_some_and(|at| now.since(at) < self.down_interval());
+        if self.holding.is_complete() && !recent {
+            self.announced_again = Some(now);
+            self.announcement = Some(Announcement::new(self.settings.announce, now));
+            self.announce(context);
+        }
+    }
+
+    pub(super) fn announce(&mut self, context: &mut Context<'_>) {
+        let Some(announcement) = self.announcement.take() else {
+            return;
+        };
+        let Some(Attachment {
+            index,
+            mac: Some(mac),
+            ..
+        }) = self.attachment
+        else {
+            return;
+        };
+        let addresses = self.addresses();
+        let (frames, rest) = announcement.burst(context.now.boottime, mac, &addresses);
+        self.announcement = rest;
+        context.outbox.push(Effect::Announce {
+            interface: index,
+            frames,
+        });
+    }
+
+    fn advertise(&mut self, context: &mut Context<'_>, priority: u8) {
+        let Some(Attachment {
+            index,
+            source: Some(source),
+            running: true,
+            ..
+        }) = self.attachment
+        else {
+            return;
+        };
+        let bytes = vrrp::emit(&Outgoing {
+            version: self.settings.version,
+            id: self.settings.id,
+            priority,
+            interval: self.settings.advert_interval,
+            addresses: &self.addresses(),
+            authentication: &self.settings.authentication,
+            checksum: self.settings.checksum,
+            source,
+            destination: GROUP,
+        });
+        self.counters.sent += 1;
+        context.outbox.push(Effect::Send {
+            interface: index,
+            source,
+            destination: GROUP,
+            bytes,
+        });
+        if self.state == RouterState::Active {
+            self.remember(context);
+        }
+    }
+
+    fn addresses(&self) -> Vec<Ipv4Addr> {
+        let addresses = self.settings.addresses.iter();
+        addresses.map(|prefix| prefix.address()).collect()
+    }
+}

@@ -1,0 +1,14 @@
+//! The virtual router of RFC 9568 and RFC 3768.
+//!
+//! [`router`] holds the state and answers questions about it, [`machine`] the transitions,
+//! [`receive`] the way of a packet, [`addresses`] what is wanted on the interface against what is
+//! there, [`intervals`] and [`priority`] the arithmetic.
+
+mod addresses;
+mod intervals;
+mod machine;
+mod priority;
+mod receive;
+mod router;
+
+pub(crate) use router::{Context, Router, Socket};

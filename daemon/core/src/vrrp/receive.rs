@@ -1,0 +1,179 @@
+//! The way of an advertisement into a virtual router.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::router::{Context, Peer, Router};
+use crate::event::{Cause, RouterState};
+use crate::input::Packet;
+use crate::settings::Version;
+use crate::status::Phase;
+use crate::time::Time;
+use crate::wire::Reject;
+use crate::wire::vrrp::{Advertisement, Expectation};
+
+/// The same kind of rejection is told no more often than this.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+impl Router {
+    /// Takes a packet that carries this router's VRID on its interface.
+    pub(crate) fn receive(&mut self, context: &mut Context<'_>, packet: &Packet) {
+        match self.admit(context, packet) {
+            Ok(heard) => self.advertised(context, heard),
+            Err(reject) => self.reject(context, packet.source, reject),
+        }
+    }
+
+    fn admit(&self, context: &Context<'_>, packet: &Packet) -> Result<Heard, Reject> {
+        let Packet {
+            source,
+            destination,
+            hop_limit,
+            ..
+        } = *packet;
+        let advertisement = Advertisement::parse(&packet.bytes, source, destination, hop_limit)?;
+        advertisement.admit(&Expectation {
+            version: self.settings.version,
+            authentication: &self.settings.authentication,
+            advert_interval: self.settings.advert_interval,
+        })?;
+        if self.attachment.and_then(|attachment| attachment.source) == Some(source) {
+            return Err(Reject::OwnAddress);
+        }
+        Ok(Heard {
+            source,
+            priority: advertisement.priority,
+            interval: advertisement.interval,
+            // The kernel's stamp, so that a late wake-up does not lengthen the wait; never the
+            // future.
+            at: packet.received_at.min(context.now.boottime),
+        })
+    }
+
+    pub(crate) fn reject(&mut self, context: &mut Context<'_>, source: Ipv4Addr, reject: Reject) {
+        *self
+            .counters
+            .rejected
+            .entry(reject.as_str().to_owned())
+            .or_default() += 1;
+        let now = context.now.boottime;
+        let told = self.told.iter_mut().find(|(known, _)| *known == reject);
+        match told {
+            Some((_, at)) if now.since(*at) < TELL_AGAIN => return,
+            Some((_, at)) => *at = now,
+            None => self.told.push((reject, now)),
+        }
+        context.outbox.notice(
+            self.subject(),
+            true,
+            format!("packet from {source} rejected: {reject}"),
+        );
+    }
+
+    fn advertised(&mut self, context: &mut Context<'_>, heard: Heard) {
+        self.counters.received += 1;
+        if heard.priority == 0 {
+            self.counters.received_priority_zero += 1;
+        }
+        match self.state {
+            RouterState::Initialize => self.heard_in_initialize(context, heard),
+            RouterState::Backup => self.heard_in_backup(context, heard),
+            RouterState::Active => self.heard_in_active(context, heard),
+            RouterState::Fault => self.heard_in_fault(context, heard),
+        }
+        let known = self.peer.map(|peer| peer.priority);
+        self.peer = Some(Peer {
+            address: heard.source,
+            last_priority: heard.priority,
+            priority: match heard.priority {
+                0 => known.unwrap_or(0),
+                priority => priority,
+            },
+            heard_at: heard.at,
+        });
+        if self.state != RouterState::Active {
+            self.active_router = (heard.priority > 0).then_some(heard.source);
+        }
+    }
+
+    fn heard_in_initialize(&mut self, context: &mut Context<'_>, heard: Heard) {
+        match self.phase {
+            Some(Phase::Releasing) if heard.priority > 0 => self.release(context),
+            // Somebody took over while this node was away (architecture rule 8).
+            Some(Phase::Resuming) if heard.priority > 0 => {
+                self.yield_to(context, heard);
+            }
+            _ => {}
+        }
+    }
+
+    fn heard_in_fault(&mut self, context: &mut Context<'_>, heard: Heard) {
+        if self.phase == Some(Phase::Releasing) && heard.priority > 0 {
+            self.release(context);
+        }
+    }
+
+    fn heard_in_backup(&mut self, context: &mut Context<'_>, heard: Heard) {
+        if self.phase == Some(Phase::Releasing) && heard.priority > 0 {
+            self.release(context);
+        }
+        if heard.priority == 0 {
+            // V3-44: only the skew is waited for.
+            self.count_down(heard.at, true);
+        } else if !self.settings.preempt || heard.priority >= self.priority {
+            // V3-45, V3-33: this is the active router, and its interval is the one that counts.
+            self.active_interval = heard.interval;
+            self.count_down(heard.at, false);
+        }
+        // V3-46: a lower priority is not listened to, so that the timer runs out.
+    }
+
+    fn heard_in_active(&mut self, context: &mut Context<'_>, heard: Heard) {
+        if heard.priority == 0 {
+            // V3-55: whoever heard that one must hear this one.
+            self.answer(context);
+        } else if self.loses_to(heard) {
+            // V3-56.
+            self.yield_to(context, heard);
+        } else {
+            // V3-57; version 2 stays silent (V2-08). Its neighbours may have learnt the other's
+            // address, so they are told again.
+            if self.settings.version == Version::V3 {
+                self.answer(context);
+            }
+            self.announce_again(context);
+        }
+    }
+
+    fn loses_to(&self, heard: Heard) -> bool {
+        let own = self.attachment.and_then(|attachment| attachment.source);
+        heard.priority > self.priority
+            || (heard.priority == self.priority && own.is_none_or(|own| heard.source > own))
+    }
+
+    /// Another router is active: become its backup and let the addresses go at once.
+    fn yield_to(&mut self, context: &mut Context<'_>, heard: Heard) {
+        self.phase = None;
+        self.timers.advert = None;
+        self.timers.resume = None;
+        self.timers.release = None;
+        self.active_interval = heard.interval;
+        self.count_down(heard.at, false);
+        let cause = Cause::BetterAdvertisement {
+            source: heard.source,
+            priority: heard.priority,
+            own: self.priority,
+        };
+        self.transition(context, RouterState::Backup, vec![cause]);
+        self.reconcile(context);
+    }
+}
+
+/// What counts of a valid advertisement.
+#[derive(Clone, Copy)]
+struct Heard {
+    source: Ipv4Addr,
+    priority: u8,
+    interval: Duration,
+    at: Time,
+}
