@@ -5,8 +5,8 @@
 # can't install (not root, not Debian) it prints the line to run and exits 69; the caller decides whether to go on.
 set -euo pipefail
 
-# An executable and the package that has it.
-demo=(ip:iproute2 nginx:nginx cc:gcc)
+# An executable or a file, and the package that has it.
+demo=(cc:gcc /usr/include/stdio.h:libc6-dev make:make ip:iproute2 nginx:nginx)
 test=("${demo[@]}" keepalived:keepalived ping:iputils-ping tcpdump:tcpdump nft:nftables arping:arping
     systemctl:systemd systemd-nspawn:systemd-container dbus-daemon:dbus)
 case ${1:-test} in
@@ -18,7 +18,8 @@ esac
 PATH=$PATH:/usr/sbin:/sbin
 missing=()
 for need in "${needed[@]}"; do
-    command -v "${need%%:*}" > /dev/null || missing+=("${need##*:}")
+    found=${need%%:*}
+    [[ $found == /* && -e $found ]] || command -v "$found" > /dev/null || missing+=("${need##*:}")
 done
 if [ ${#missing[@]} -eq 0 ]; then
     echo "packages: everything is there"
