@@ -32,6 +32,8 @@ pub enum Effect {
     Listen {
         /// The interface.
         interface: InterfaceIndex,
+        /// Its name; empty when the socket is closed.
+        name: String,
         /// Ids that a filter in the kernel may let pass; everything of another id may be dropped.
         ids: Vec<u8>,
     },

@@ -415,6 +415,7 @@ impl Engine {
             self.listening.remove(&interface);
             self.outbox.push(Effect::Listen {
                 interface,
+                name: String::new(),
                 ids: Vec::new(),
             });
         }
@@ -427,6 +428,11 @@ impl Engine {
             let socket = known.map_or(Socket::Pending, |known| known.socket.clone());
             let effect = Effect::Listen {
                 interface,
+                name: self
+                    .interfaces
+                    .name(interface)
+                    .unwrap_or_default()
+                    .to_owned(),
                 ids: ids.iter().copied().collect(),
             };
             let request = self.outbox.expect(effect, Waiting::Socket(interface));
