@@ -1,0 +1,220 @@
+//! The configuration file: TOML on one side, settings without anything left to check on the other.
+//!
+//! Reading goes on after a problem, so that one call reports all of them, each with file, line,
+//! column and key. Where to look: `table` and `value` read TOML piece by piece, `router`, `check`,
+//! `plugin` and `hook` know the keys, `uses` finds the component and the grants for each check and
+//! hook, `stock` knows the plugins that come with Mainstay.
+
+mod check;
+mod digest;
+mod grants;
+mod hook;
+mod include;
+mod json;
+mod names;
+mod password;
+mod places;
+mod plugin;
+mod problem;
+mod router;
+mod search;
+mod source;
+mod stock;
+mod table;
+#[cfg(test)]
+mod tests;
+mod uses;
+mod value;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use mainstay_core::settings::Settings;
+use mainstay_protocol::{Load, LoadFault};
+
+use names::Unique;
+use places::Places;
+use plugin::PluginsTable;
+use problem::Problems;
+pub(crate) use problem::{Place, Problem, Severity};
+use router::{Identities, Surroundings};
+use source::Source;
+use stock::Stock;
+use table::Table;
+use uses::Plugins;
+
+/// What the configuration cannot say itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    /// Where plugins are looked up after `[plugins] directory`: see [`plugin_directories`].
+    pub(crate) plugin_directories: Vec<PathBuf>,
+    /// Where systemd puts credentials (`$CREDENTIALS_DIRECTORY`).
+    pub(crate) credentials: Option<PathBuf>,
+    /// Whether a warning is an error.
+    pub(crate) strict: bool,
+}
+
+impl Options {
+    /// The options that this process was started with.
+    pub(crate) fn of_process(plugin_directory: Option<PathBuf>) -> Self {
+        Self {
+            plugin_directories: search::plugin_directories(plugin_directory),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            strict: false,
+        }
+    }
+}
+
+/// A configuration, read and found right as far as that can be told without running a plugin.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// What this node is called.
+    pub(crate) node: String,
+    /// For the engine; the generation is the caller's to set.
+    pub(crate) settings: Settings,
+    /// For the worker; the generation is the caller's to set.
+    pub(crate) load: Load,
+    /// What somebody should look at.
+    pub(crate) warnings: Vec<Problem>,
+    places: Places,
+}
+
+impl Config {
+    /// Where in the file something stands that the worker found wrong.
+    pub(crate) fn locate(&self, fault: &LoadFault) -> Problem {
+        self.places.locate(fault)
+    }
+}
+
+/// The plugin that an entry of [`Load`] is of: entries for other grants are named `PLUGIN@USER`.
+pub(crate) fn plugin_name(entry: &str) -> &str {
+    entry.split_once('@').map_or(entry, |(plugin, _)| plugin)
+}
+
+/// Reads a configuration.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of files and lines.
+pub(crate) fn load(path: &Path, options: &Options) -> Result<Config, Vec<Problem>> {
+    let problems = Problems::default();
+    let config = match Source::read(path) {
+        Ok(source) => read(&source, options, &problems),
+        Err(problem) => {
+            problems.add(problem);
+            None
+        }
+    };
+    let (mut errors, mut warnings) = problems.into_errors_and_warnings();
+    if options.strict {
+        for warning in &mut warnings {
+            warning.severity = Severity::Error;
+        }
+        errors.append(&mut warnings);
+    }
+    match config {
+        Some(config) if errors.is_empty() => Ok(Config { warnings, ..config }),
+        _ => Err(errors),
+    }
+}
+
+fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config> {
+    let content = main.parse(problems)?;
+    let mut root = main.root(&content, problems);
+    let included = root.take("include").map(|value| include::read(&value));
+    let included = included.unwrap_or_default();
+    let contents: Option<Vec<_>> = included
+        .iter()
+        .map(|source| source.parse(problems))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .collect();
+    let contents = contents?;
+
+    let node = root
+        .take("node")
+        .map(|value| value.name().map(str::to_owned));
+    let table = root.take_table("plugins");
+    let table = table.map_or_else(PluginsTable::default, PluginsTable::read);
+    let mut tables = Tables::default();
+    tables.take(&mut root);
+    root.finish();
+    for (source, content) in included.iter().zip(&contents) {
+        let mut root = source.root(content, problems);
+        tables.take(&mut root);
+        root.finish();
+    }
+
+    let mut directories: Vec<PathBuf> = table.directory.iter().cloned().collect();
+    directories.extend(options.plugin_directories.iter().cloned());
+    let stock = Stock::read(&directories, problems);
+    let declared = plugin::read_all(tables.plugins);
+    let mut plugins = Plugins::new(table, directories, declared, stock);
+
+    // Names first: a router may track a check that has a fault of its own.
+    let check_names: BTreeSet<String> = tables
+        .checks
+        .iter()
+        .filter_map(|check| check.text_of("name"))
+        .map(str::to_owned)
+        .collect();
+    let mut names = Unique::default();
+    let checks: Vec<_> = tables
+        .checks
+        .into_iter()
+        .filter_map(|table| check::read(table, &mut names, &mut plugins))
+        .collect();
+    let mut names = Unique::default();
+    let hooks: Vec<_> = tables
+        .hooks
+        .into_iter()
+        .filter_map(|table| hook::read(table, &mut names, &mut plugins))
+        .collect();
+    let surroundings = Surroundings {
+        checks: &check_names,
+        credentials: options.credentials.as_deref(),
+    };
+    let mut identities = Identities::default();
+    let routers = tables
+        .routers
+        .into_iter()
+        .filter_map(|table| router::read(table, &mut identities, &surroundings))
+        .collect();
+
+    let max_concurrent_runs = plugins.max_concurrent_runs();
+    let (specs, plugin_places) = plugins.finish();
+    Some(Config {
+        node: node.unwrap_or_else(|| Some(search::host_name()))?,
+        places: Places::new(plugin_places, &checks, &hooks),
+        load: Load {
+            generation: 0,
+            max_concurrent_runs,
+            plugins: specs,
+            checks: checks.iter().map(|check| check.worker.clone()).collect(),
+            hooks: hooks.into_iter().map(|hook| hook.worker).collect(),
+        },
+        settings: Settings {
+            generation: 0,
+            routers,
+            checks: checks.into_iter().map(|check| check.engine).collect(),
+        },
+        warnings: Vec::new(),
+    })
+}
+
+/// The tables that every file may have.
+#[derive(Default)]
+struct Tables<'a> {
+    plugins: Vec<Table<'a>>,
+    checks: Vec<Table<'a>>,
+    routers: Vec<Table<'a>>,
+    hooks: Vec<Table<'a>>,
+}
+
+impl<'a> Tables<'a> {
+    fn take(&mut self, root: &mut Table<'a>) {
+        self.plugins.extend(root.take_tables("plugin"));
+        self.checks.extend(root.take_tables("check"));
+        self.routers.extend(root.take_tables("router"));
+        self.hooks.extend(root.take_tables("hook"));
+    }
+}

@@ -1,0 +1,151 @@
+//! `[[check]]`: a use of a plugin that decides about routers.
+
+use std::time::Duration;
+
+use mainstay_core::settings::{CheckSettings, Initial, OnError};
+use mainstay_protocol::CheckSpec;
+
+use super::digest;
+use super::json::{self, Settings};
+use super::names::Unique;
+use super::plugin::TIMEOUT;
+use super::table::{Spot, Table};
+use super::uses::{Plugins, Quarantine};
+
+/// The shortest and the longest interval.
+const INTERVAL: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(86_400)];
+
+/// A check as the engine and as the worker want it, and where its parts stand.
+pub(super) struct Check<'a> {
+    /// For the engine.
+    pub(super) engine: CheckSettings,
+    /// For the worker.
+    pub(super) worker: CheckSpec,
+    /// Where it stands.
+    pub(super) spot: Spot<'a>,
+    /// Its settings with their places.
+    pub(super) settings: Settings,
+}
+
+/// Reads one `[[check]]`; `None` when so much is wrong that nothing can be made of it.
+pub(super) fn read<'a>(
+    mut table: Table<'a>,
+    names: &mut Unique<String>,
+    plugins: &mut Plugins<'a>,
+) -> Option<Check<'a>> {
+    let name = table.require("name", "\"nginx\"");
+    let plugin = table.require("plugin", "\"process\"");
+    let settings = json::settings(table.take("settings"));
+    let interval = table
+        .take("interval")
+        .map_or(Some(DEFAULT_INTERVAL), |value| {
+            value.duration(INTERVAL[0]..=INTERVAL[1])
+        });
+    let timeout = table.take("timeout");
+    let rise = table.take("rise").and_then(|value| value.number(1..=1000));
+    let fall = table.take("fall").and_then(|value| value.number(1..=1000));
+    let initial = table.take("initial").and_then(|value| {
+        value.one_of(&[
+            ("unhealthy", Initial::Unhealthy),
+            ("healthy", Initial::Healthy),
+        ])
+    });
+    let on_error = table.take("on-error").and_then(|value| {
+        value.one_of(&[
+            ("keep", OnError::Keep),
+            ("fail", OnError::Fail),
+            ("pass", OnError::Pass),
+        ])
+    });
+    let stale_after = table.take("stale-after");
+    let quarantine = Quarantine {
+        after: table
+            .take("quarantine-after")
+            .and_then(|value| value.number(1..=1000)),
+        rest_ms: table
+            .take("quarantine")
+            .and_then(|value| value.duration(Duration::from_secs(1)..=INTERVAL[1]))
+            .map(milliseconds),
+    };
+    let spot = table.spot.clone();
+    table.finish();
+
+    let name_value = name?;
+    let name = name_value.name()?.to_owned();
+    names.claim(
+        name.clone(),
+        &name_value.spot,
+        &format!("the check name \"{name}\""),
+        "give each check a name of its own",
+    );
+    let used = plugins.serve(&plugin?, &name, &settings.json, quarantine);
+    let interval = interval?;
+    let ceiling = used.as_ref().and_then(|used| used.timeout);
+    let timeout = match timeout {
+        Some(value) => {
+            let timeout = value.duration(TIMEOUT[0]..=TIMEOUT[1])?;
+            if timeout > interval {
+                value.spot.error(
+                    format!(
+                        "a timeout of {} is longer than the interval of {}",
+                        humantime::format_duration(timeout),
+                        humantime::format_duration(interval)
+                    ),
+                    Some("shorten the timeout or lengthen the interval".to_owned()),
+                );
+            }
+            if let Some(ceiling) = ceiling.filter(|ceiling| timeout > *ceiling) {
+                value.spot.error(
+                    format!(
+                        "a timeout of {} is over the plugin's limit of {}",
+                        humantime::format_duration(timeout),
+                        humantime::format_duration(ceiling)
+                    ),
+                    Some("raise timeout in [plugin.limits], or shorten this one".to_owned()),
+                );
+            }
+            timeout
+        }
+        None => DEFAULT_TIMEOUT
+            .min(interval)
+            .min(ceiling.unwrap_or(Duration::MAX)),
+    };
+    let stale_after = match stale_after {
+        Some(value) => {
+            let least = interval + timeout;
+            value.duration(least..=INTERVAL[1] * 4)?
+        }
+        None => 3 * interval + timeout,
+    };
+    let used = used?;
+    Some(Check {
+        engine: CheckSettings {
+            name: name.clone(),
+            identity: digest::of_check(&used.digest, &settings.json),
+            rise: rise.unwrap_or(2),
+            fall: fall.unwrap_or(3),
+            initial: initial.unwrap_or(Initial::Unhealthy),
+            on_error: on_error.unwrap_or(OnError::Keep),
+            stale_after,
+        },
+        worker: CheckSpec {
+            name,
+            plugin: used.plugin,
+            settings: settings.json.clone(),
+            interval_ms: milliseconds(interval),
+            timeout_ms: milliseconds(timeout),
+        },
+        spot,
+        settings,
+    })
+}
+
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Whole milliseconds, never 0: what is configured is at least one.
+pub(super) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
+}

@@ -1,0 +1,113 @@
+//! The text of a configuration file, and where in it something stands.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::problem::{Place, Problem, Problems, Severity};
+use super::table::{Spot, Table};
+
+/// The longest file that is read, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// A file that has been read.
+#[derive(Debug)]
+pub(super) struct Source {
+    path: PathBuf,
+    text: String,
+    readable_by_others: bool,
+}
+
+impl Source {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A problem with the file as a whole: it cannot be read, is not a file, is too long, is not
+    /// UTF-8, or can be changed by anyone.
+    pub(super) fn read(path: &Path) -> Result<Self, Problem> {
+        let problem = |message: String, help: Option<&str>| {
+            Problem::of_file(path.to_owned(), message, help.map(str::to_owned))
+        };
+        let unreadable = |error: std::io::Error| problem(format!("cannot be read: {error}"), None);
+
+        // Looked at before it is opened: opening a pipe would wait for its other end.
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
+        if !metadata.is_file() {
+            return Err(problem("is not a file".to_owned(), None));
+        }
+        let mode = metadata.permissions().mode();
+        if mode & 0o002 != 0 {
+            return Err(problem(
+                "can be changed by any user, and so could what runs here".to_owned(),
+                Some("take that right away with chmod o-w"),
+            ));
+        }
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes))
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > LIMIT {
+            return Err(problem(
+                format!("is longer than {LIMIT} bytes"),
+                Some("split it with include"),
+            ));
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|error| problem(format!("is not UTF-8: {error}"), None))?;
+        Ok(Self {
+            path: path.to_owned(),
+            text,
+            readable_by_others: mode & 0o004 != 0,
+        })
+    }
+
+    /// Parses the text, reporting every fault of its syntax; `None` when there was one.
+    pub(super) fn parse(&self, problems: &Problems) -> Option<DeTable<'_>> {
+        let (table, errors) = DeTable::parse_recoverable(&self.text);
+        for error in &errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            problems.add(self.fault(offset, error.message().replace('\n', ", ")));
+        }
+        errors.is_empty().then(|| table.into_inner())
+    }
+
+    /// The top level of the parsed text.
+    pub(super) fn root<'a>(&'a self, table: &'a DeTable<'a>, problems: &'a Problems) -> Table<'a> {
+        Table::new(Spot::new(self, problems), table)
+    }
+
+    /// The directory that relative paths in this file start from.
+    pub(super) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Whether every user of this machine can read it.
+    pub(super) fn readable_by_others(&self) -> bool {
+        self.readable_by_others
+    }
+
+    /// Line and column of a byte of the text.
+    pub(super) fn place(&self, offset: usize) -> Place {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        let column = before[line_start..].chars().count() + 1;
+        Place {
+            file: self.path.clone(),
+            position: Some((line, column)),
+        }
+    }
+
+    fn fault(&self, offset: usize, message: String) -> Problem {
+        Problem {
+            severity: Severity::Error,
+            place: self.place(offset),
+            key: String::new(),
+            message,
+            help: None,
+        }
+    }
+}

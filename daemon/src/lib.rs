@@ -1,0 +1,3 @@
+//! Mainstay: the daemon and its command line.
+
+pub(crate) mod config;
