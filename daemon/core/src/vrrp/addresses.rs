@@ -167,6 +167,9 @@ impl Router {
             // Another router must have a chance: into fault, and nothing is held on to.
             self.review(context);
             self.release(context);
+        } else if self.stopping && !self.holds() && failures >= FAILURES {
+            // The manifest still lists them, for `mainstay release`.
+            self.timers.retry = None;
         } else {
             self.reconcile(context);
         }

@@ -174,7 +174,7 @@ impl Router {
 
     /// Whether nothing is left to do for a router that stops or was removed.
     pub(crate) fn let_go(&self) -> bool {
-        !self.holds() && self.holding.is_idle()
+        !self.holds() && self.holding.is_idle() && self.timers.retry.is_none()
     }
 
     pub(crate) fn is_removed(&self) -> bool {
