@@ -1,0 +1,51 @@
+//! The classic BPF program that keeps advertisements of foreign virtual routers out of a socket.
+//!
+//! It looks at the VRID alone. Time to live, version and checksum are left to the engine, so that
+//! faults are counted instead of vanishing in the kernel; a packet too short for a VRID passes for
+//! the same reason.
+
+use std::collections::BTreeSet;
+
+use socket2::SockFilter;
+
+const LOAD_BYTE_BEHIND_X: u16 = code(libc::BPF_LD | libc::BPF_B | libc::BPF_IND);
+const LOAD_LENGTH: u16 = code(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN);
+const LOAD_X_HEADER_LENGTH: u16 = code(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH);
+const SUBTRACT_X: u16 = code(libc::BPF_ALU | libc::BPF_SUB | libc::BPF_X);
+const JUMP_IF_EQUAL: u16 = code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
+const JUMP_IF_AT_LEAST: u16 = code(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K);
+const RETURN: u16 = code(libc::BPF_RET | libc::BPF_K);
+
+/// Passes the whole packet.
+const PASS: SockFilter = SockFilter::new(RETURN, 0, 0, u32::MAX);
+/// Drops it.
+const DROP: SockFilter = SockFilter::new(RETURN, 0, 0, 0);
+
+/// A filter that lets nothing pass.
+pub(crate) const NOTHING: &[SockFilter] = &[DROP];
+
+/// A filter that lets pass what has one of these ids or none at all. What it sees starts at the IP
+/// header; the VRID is the second byte behind that.
+pub(crate) fn only(ids: &[u8]) -> Vec<SockFilter> {
+    let ids: BTreeSet<u8> = ids.iter().copied().collect();
+    let mut program = vec![
+        SockFilter::new(LOAD_X_HEADER_LENGTH, 0, 0, 0),
+        SockFilter::new(LOAD_LENGTH, 0, 0, 0),
+        SockFilter::new(SUBTRACT_X, 0, 0, 0),
+        SockFilter::new(JUMP_IF_AT_LEAST, 1, 0, 2),
+        PASS,
+        SockFilter::new(LOAD_BYTE_BEHIND_X, 0, 0, 1),
+    ];
+    // A jump reaches 255 instructions: each id has its own way out instead of a common one.
+    for id in ids {
+        program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, id.into()));
+        program.push(PASS);
+    }
+    program.push(DROP);
+    program
+}
+
+/// All codes are below 256; libc has them as wider numbers.
+const fn code(bits: u32) -> u16 {
+    bits as u16
+}
