@@ -1,0 +1,4 @@
+//! Scenarios: real daemons, real kernel, one network per test.
+
+mod interoperation;
+mod setup;

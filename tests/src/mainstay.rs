@@ -1,0 +1,214 @@
+//! Mainstay as it is built in this tree: where it is, its configuration, its commands.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::lab::INTERFACE;
+use crate::node::{Implementation, Node, Router};
+use crate::process::{HostCommand, Process};
+use crate::wait::{self, SOON};
+
+/// The directory of the build: cargo's target directory, or `MAINSTAY_BUILD`.
+pub fn build() -> PathBuf {
+    std::env::var_os("MAINSTAY_BUILD").map_or_else(
+        || concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into(),
+        PathBuf::from,
+    )
+}
+
+/// The executable.
+pub fn executable() -> PathBuf {
+    build().join("release/mainstay")
+}
+
+/// The plugin worker.
+pub fn worker() -> PathBuf {
+    build().join("release/mainstay-worker")
+}
+
+/// The directory of the stock plugins.
+pub fn plugins() -> PathBuf {
+    build().join("plugins")
+}
+
+/// The configuration of a virtual router named `VI_1`.
+pub fn configuration(router: &Router) -> String {
+    let mut text = preamble();
+    if let Some(check) = router.nginx {
+        let _ = write!(
+            text,
+            "[[check]]\nname = \"nginx\"\nplugin = \"process\"\nsettings = {{ name = \"nginx\" }}\ninterval = \"{}ms\"\nrise = 1\nfall = 1\n\n",
+            check.interval.as_millis()
+        );
+    }
+    let _ = write!(
+        text,
+        "[[router]]\nname = \"VI_1\"\ninterface = \"{INTERFACE}\"\nid = {}\npriority = {}\nversion = {}\nadvert-interval = \"{}ms\"\npreempt = {}\naddresses = {:?}\n",
+        router.id,
+        router.priority,
+        router.version,
+        router.interval.as_millis(),
+        router.preempt,
+        router.addresses,
+    );
+    if let Some(password) = router.password {
+        let _ = writeln!(
+            text,
+            "auth = {{ type = \"pass\", password = \"{password}\" }}"
+        );
+    }
+    if let Some(check) = router.nginx {
+        let weight = check
+            .weight
+            .map(|weight| format!(", weight = {weight}"))
+            .unwrap_or_default();
+        let _ = writeln!(text, "track = [{{ check = \"nginx\"{weight} }}]");
+    }
+    text
+}
+
+/// What every configuration begins with: where the plugins of this build are.
+pub fn preamble() -> String {
+    format!("[plugins]\ndirectory = {:?}\n\n", plugins())
+}
+
+/// A command of `mainstay` on a node, for the daemon that runs there.
+pub fn command<'a>(node: &'a Node, name: &str) -> HostCommand<'a> {
+    node.host().command(executable()).arg(name)
+}
+
+/// Starts the daemon.
+pub(crate) fn run(node: &Node) -> Result<Process> {
+    command(node, "run")
+        .args(locations(node))
+        .spawn(&node.log_file())
+}
+
+/// The options that say where a node's files are.
+fn locations(node: &Node) -> Vec<String> {
+    let files = node.host().files().display();
+    vec![
+        "--config".to_owned(),
+        node.configuration().display().to_string(),
+        format!("--runtime-dir={files}/run"),
+        format!("--state-dir={files}/state"),
+        format!("--cache-dir={files}/cache"),
+        format!("--worker={}", worker().display()),
+    ]
+}
+
+impl Node {
+    /// The document of `mainstay status --json`.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn status(&self) -> Result<Value> {
+        let text = self.control("status").arg("--json").text()?;
+        serde_json::from_str(&text).context("status is not JSON")
+    }
+
+    /// The router of that name in the status.
+    ///
+    /// # Errors
+    /// When the daemon does not answer, or has no such router.
+    pub fn router(&self, name: &str) -> Result<Value> {
+        let status = self.status()?;
+        let found = status["routers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|router| router["name"] == name);
+        found
+            .cloned()
+            .with_context(|| format!("no router {name} in {status}"))
+    }
+
+    /// The check of that name in the status.
+    ///
+    /// # Errors
+    /// When the daemon does not answer, or has no such check.
+    pub fn check(&self, name: &str) -> Result<Value> {
+        let status = self.status()?;
+        let found = status["checks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|check| check["name"] == name);
+        found
+            .cloned()
+            .with_context(|| format!("no check {name} in {status}"))
+    }
+
+    /// Tells the daemon to read its configuration again.
+    ///
+    /// # Errors
+    /// When the command cannot be run; a refusal is in the output.
+    pub fn reload(&self) -> Result<Output> {
+        self.control("reload").output()
+    }
+
+    /// Looks at the configuration as `mainstay validate` does.
+    ///
+    /// # Errors
+    /// When the command cannot be run; what it finds is in the output.
+    pub fn validate(&self) -> Result<Output> {
+        command(self, "validate")
+            .arg(self.configuration())
+            .arg("--worker")
+            .arg(worker())
+            .output()
+    }
+
+    /// Runs the daemon to its end, for a configuration that it refuses.
+    ///
+    /// # Errors
+    /// When it goes on instead.
+    pub fn run_to_its_end(&self) -> Result<(Option<i32>, String)> {
+        let log = self.host().files().join("refused");
+        let mut process = command(self, "run").args(locations(self)).spawn(&log)?;
+        let status = process.wait(SOON)?;
+        Ok((status.code(), process.log()?))
+    }
+
+    /// A command for the running daemon.
+    pub fn control(&self, name: &str) -> HostCommand<'_> {
+        command(self, name).arg(format!(
+            "--runtime-dir={}/run",
+            self.host().files().display()
+        ))
+    }
+
+    /// Runs `mainstay release`: lets go of everything that the manifest says is ours.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn release(&self) -> Result<String> {
+        let files = self.host().files().display();
+        command(self, "release")
+            .arg(format!("--runtime-dir={files}/run"))
+            .arg(format!("--state-dir={files}/state"))
+            .text()
+    }
+
+    /// Waits until the router is in a state; of keepalived nothing is known but the address.
+    ///
+    /// # Errors
+    /// When that is not so within `limit`.
+    pub fn until_state(&self, limit: Duration, state: &str) -> Result<()> {
+        if self.implementation() != Implementation::Mainstay {
+            bail!("only Mainstay tells its state");
+        }
+        let mut last = Value::Null;
+        wait::until_true(limit, &format!("{} is {state}", self.host().name()), || {
+            // It may not have made its control socket yet.
+            last = self.router("VI_1").unwrap_or_default();
+            Ok(last["state"] == state)
+        })
+        .with_context(|| format!("in the end: {last}"))
+    }
+}

@@ -1,0 +1,55 @@
+//! What a scenario needs of the machine, and how its absence is reported: by name, never as a pass
+//! that nobody can tell from one.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use nix::unistd::geteuid;
+
+/// Something a machine may lack.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Need {
+    /// To be root, for namespaces and sockets.
+    Root,
+    /// An executable in the path.
+    Executable(&'static str),
+}
+
+impl Need {
+    /// Why it is missing; `None` when it is there.
+    fn missing(self) -> Option<String> {
+        match self {
+            Self::Root => (!geteuid().is_root()).then(|| "needs root".to_owned()),
+            Self::Executable(name) => {
+                let found = Command::new("sh")
+                    .args(["-c", "command -v \"$0\"", name])
+                    .stdout(Stdio::null())
+                    .status()
+                    .is_ok_and(|status| status.success());
+                (!found).then(|| format!("needs {name}, which is not installed"))
+            }
+        }
+    }
+}
+
+/// Whether a scenario has to be left out, which is then said on stderr and noted in the file that
+/// `MAINSTAY_SKIPS` names.
+///
+/// # Panics
+/// When the file cannot be written: a skip must not get lost.
+pub fn skip(scenario: &str, needs: &[Need]) -> bool {
+    let Some(reason) = needs.iter().find_map(|need| need.missing()) else {
+        return false;
+    };
+    eprintln!("SKIP {scenario}: {reason}");
+    if let Some(path) = std::env::var_os("MAINSTAY_SKIPS") {
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("the list of skips");
+        writeln!(file, "{scenario}: {reason}").expect("the list of skips");
+    }
+    true
+}
