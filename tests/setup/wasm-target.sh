@@ -46,7 +46,7 @@ fi
 has_std "$sysroot" && finish "$sysroot"
 if [ "$from" != source ] && command -v rustup > /dev/null; then
     say "rustup target add $target"
-    timeout 120 rustup target add "$target" >&2 && finish
+    timeout 300 rustup target add "$target" >&2 && finish
 fi
 [ "$from" != rustup ] || give_up "rustup could not add $target"
 command -v apt-get > /dev/null || give_up "install the target with \`rustup target add $target\`"
@@ -58,11 +58,12 @@ trap 'rm -rf "$work"' EXIT
 # _apt fetches as long as it may write here.
 chmod 755 "$work"
 mkdir -p "$work"/{lists,archives}/partial "$work/packages"
-mirrors() { apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | grep -v security | sort -u; }
-if [ -z "$(mirrors)" ] && [ "$(id -u)" = 0 ]; then
+# shellcheck disable=SC2016 # apt's own variable
+mirror() { apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' | awk '!/security/ && !found++'; }
+if [ -z "$(mirror)" ] && [ "$(id -u)" = 0 ]; then
     apt-get -qq update >&2
 fi
-mirror=$(mirrors | head -n 1)
+mirror=$(mirror)
 [ -n "$mirror" ] || give_up "apt knows no Debian mirror; install the target with \`rustup target add $target\`"
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 for suite in trixie-backports bookworm-backports sid; do
@@ -73,7 +74,7 @@ private_apt() {
         -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=- -o APT::Sandbox::User=root "${@:2}"
 }
 # PACKAGE=VERSION of the first version that matches.
-candidate() { private_apt cache madison "$1" | awk -F '[| ]+' -v want="$2" '$3 ~ want { print $2 "=" $3; exit }'; }
+candidate() { private_apt cache madison "$1" | awk -F '[| ]+' -v want="$2" '$3 ~ want && !found++ { print $2 "=" $3 }'; }
 private_apt get update > /dev/null
 std_source=$(candidate rust-src "^${version//./[.]}[+]")
 wasi_libc=$(candidate wasi-libc 'git202[5-9]')
