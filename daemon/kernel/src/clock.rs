@@ -6,7 +6,7 @@ use mainstay_core::time::{Now, Realtime, Time};
 use nix::sys::time::TimeSpec;
 use nix::time::ClockId;
 
-/// Both clocks of the engine, read one right after the other.
+/// Both clocks of the engine at one moment.
 pub fn now() -> Now {
     let (boottime, realtime) = read();
     Now {
@@ -15,12 +15,30 @@ pub fn now() -> Now {
     }
 }
 
-/// `CLOCK_BOOTTIME` and `CLOCK_REALTIME`, in nanoseconds.
+/// How far apart two readings may be to count as made at one moment.
+const ONE_MOMENT: Duration = Duration::from_micros(10);
+/// How often that is tried.
+const ATTEMPTS: u32 = 4;
+
+/// `CLOCK_BOOTTIME` and `CLOCK_REALTIME` at one moment, so that one can be told by the other: a
+/// thread can lose its processor between two readings.
 pub(crate) fn read() -> (Duration, Duration) {
-    (
-        clock(ClockId::CLOCK_BOOTTIME),
-        clock(ClockId::CLOCK_REALTIME),
-    )
+    let mut apart = Duration::MAX;
+    let mut clocks = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..ATTEMPTS {
+        let before = clock(ClockId::CLOCK_BOOTTIME);
+        let realtime = clock(ClockId::CLOCK_REALTIME);
+        let after = clock(ClockId::CLOCK_BOOTTIME);
+        let took = after.saturating_sub(before);
+        if took < apart {
+            apart = took;
+            clocks = (after, realtime);
+        }
+        if apart <= ONE_MOMENT {
+            break;
+        }
+    }
+    clocks
 }
 
 /// Time on a clock of the kernel; before the epoch counts as the epoch.

@@ -43,7 +43,10 @@ pub(crate) fn run(test: &str, body: impl FnOnce() + Send) {
         let required = std::env::var_os("MAINSTAY_REQUIRE_LAB").is_some_and(|value| value == "1");
         assert!(!required, "{test} needs a network namespace: {reason}");
         // Not by a macro, whose output the test harness would keep to itself.
-        let _ = writeln!(io::stderr(), "SKIP {test}: no network namespace: {reason}");
+        let _ = writeln!(
+            io::stderr(),
+            "SKIP {test}: no network namespace (try `unshare -Ur`): {reason}"
+        );
     }
 }
 

@@ -44,8 +44,9 @@ pub struct VrrpSocket {
     packet: Box<[u8]>,
     control: Vec<u8>,
     dropped: u64,
-    /// When the socket was last seen empty: what comes later was received later.
-    empty_at: Duration,
+    /// What comes next was not received before this: when the socket was last seen empty, or the
+    /// time of the packet before.
+    not_before: Duration,
 }
 
 impl VrrpSocket {
@@ -91,7 +92,7 @@ impl VrrpSocket {
             packet: vec![0; LONGEST_PACKET].into(),
             control: nix::cmsg_space!(TimeSpec, u32),
             dropped: 0,
-            empty_at: Duration::ZERO,
+            not_before: Duration::ZERO,
         };
         while socket.receive()?.is_some() {}
         socket.set_ids(ids)?;
@@ -113,8 +114,9 @@ impl VrrpSocket {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the interface's queue is full; `InvalidInput` when the source is not an
-    /// address of this machine; whatever the kernel says when the interface is down or gone.
+    /// `WouldBlock` when the interface's queue is full; `NetworkUnreachable` or, from older kernels,
+    /// `InvalidInput` when the source is not an address of this machine; whatever the kernel says
+    /// when the interface is down or gone.
     pub fn send(&self, source: Ipv4Addr, destination: Ipv4Addr, bytes: &[u8]) -> io::Result<()> {
         let from = libc::in_pktinfo {
             ipi_ifindex: self
@@ -156,13 +158,14 @@ impl VrrpSocket {
             };
             // The kernel hands over only whole IPv4 headers; should it ever not, there is nothing to
             // pass on.
+            let received_at = self.received_at(stamp);
             if let Some(datagram) = ipv4::parse(&self.packet[..length]) {
                 return Ok(Some(Packet {
                     interface: self.interface,
                     source: datagram.source,
                     destination: datagram.destination,
                     hop_limit: datagram.time_to_live,
-                    received_at: self.received_at(stamp),
+                    received_at,
                     bytes: datagram.payload.to_vec(),
                 }));
             }
@@ -185,14 +188,15 @@ impl VrrpSocket {
                 Ok(message) => break message,
                 Err(Errno::EINTR) => (),
                 Err(Errno::EAGAIN) => {
-                    self.empty_at = now;
+                    self.not_before = now;
                     return Ok(None);
                 }
                 Err(error) => return Err(error.into()),
             }
         };
         let mut stamp = None;
-        for control in message.cmsgs()? {
+        // Cut-off control messages, for which there is room enough, would cost only the time stamp.
+        for control in message.cmsgs().into_iter().flatten() {
             match control {
                 ControlMessageOwned::ScmTimestampns(time) => stamp = Some(clock::duration(time)),
                 ControlMessageOwned::RxqOvfl(count) => {
@@ -205,11 +209,12 @@ impl VrrpSocket {
     }
 
     /// The kernel stamps with the clock on the wall, which can be set meanwhile: bounded by now and
-    /// by when the socket was last empty.
-    fn received_at(&self, stamp: Option<Duration>) -> Time {
+    /// by what came before.
+    fn received_at(&mut self, stamp: Option<Duration>) -> Time {
         let (boottime, realtime) = clock::read();
         let age = stamp.map_or(Duration::ZERO, |stamp| realtime.saturating_sub(stamp));
-        Time::from_boot(boottime.saturating_sub(age).max(self.empty_at))
+        self.not_before = boottime.saturating_sub(age).max(self.not_before);
+        Time::from_boot(self.not_before)
     }
 }
 
@@ -225,3 +230,6 @@ fn advanced(total: u64, counter: u32) -> u64 {
     let since = counter.wrapping_sub(total as u32);
     total + u64::from(since)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Carries out a request as one pipeline: all messages in one datagram, one acknowledgement at the
 //! end. The kernel reports what fails without being asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 
@@ -13,6 +13,7 @@ use nix::errno::Errno;
 
 use super::connection::Incoming;
 use super::message::{self, Body, Message};
+use super::table::network;
 use super::{Effect, Route, RouteError};
 
 /// The most messages in a datagram: each has 44 bytes at most, and a socket's send buffer takes
@@ -70,28 +71,6 @@ struct Step {
     prefix: Option<Prefix>,
 }
 
-impl Change {
-    /// The first failure in one line, with the number of the others.
-    pub(super) fn result(&self, failures: Failures) -> Result<(), Failure> {
-        let others = failures.len().saturating_sub(1);
-        let Some((prefix, error)) = failures.into_iter().next() else {
-            return Ok(());
-        };
-        let mut message = match (prefix, self.kind) {
-            (Some(prefix), Kind::Add) => format!("cannot add {prefix}: {error}"),
-            (Some(prefix), Kind::Remove) => format!("cannot remove {prefix}: {error}"),
-            (None, _) => format!("cannot switch promote_secondaries: {error}"),
-        };
-        if others > 0 {
-            message.push_str(&format!(" ({others} more failed)"));
-        }
-        Err(Failure {
-            errno: error.raw_os_error(),
-            message,
-        })
-    }
-}
-
 impl<D: Fn(Input)> Route<D> {
     /// Does what is asked and passes on what comes meanwhile. Tells what failed.
     pub(super) async fn execute(&mut self, change: &Change) -> Result<Failures, RouteError> {
@@ -104,6 +83,29 @@ impl<D: Fn(Input)> Route<D> {
         Ok(failures)
     }
 
+    /// The first failure in one line, with the number of the others.
+    pub(super) fn result(&self, change: &Change, failures: Failures) -> Result<(), Failure> {
+        let others = failures.len().saturating_sub(1);
+        let Some((prefix, error)) = failures.into_iter().next() else {
+            return Ok(());
+        };
+        let index = change.interface;
+        let name = self.table.link(index).map(|link| link.name.clone());
+        let name = name.unwrap_or_else(|| format!("interface {}", index.0));
+        let mut message = match (prefix, change.kind) {
+            (Some(prefix), Kind::Add) => format!("cannot add {prefix} to {name}: {error}"),
+            (Some(prefix), Kind::Remove) => format!("cannot remove {prefix} from {name}: {error}"),
+            (None, _) => format!("cannot switch promote_secondaries of {name}: {error}"),
+        };
+        if others > 0 {
+            message.push_str(&format!(" ({others} more failed)"));
+        }
+        Err(Failure {
+            errno: error.raw_os_error(),
+            message,
+        })
+    }
+
     /// The messages for a change, in datagrams of at most about `longest` each.
     fn datagrams(&self, change: &Change, longest: usize) -> Vec<Vec<Step>> {
         let interface = change.interface;
@@ -114,20 +116,12 @@ impl<D: Fn(Input)> Route<D> {
                 .map(|some| some.iter().map(|prefix| add(interface, *prefix)).collect())
                 .collect();
         }
-        let (secondaries, primaries): (Vec<_>, Vec<_>) =
-            change.addresses.iter().partition(|prefix| {
-                let address = self.table.address(interface, **prefix);
+        let (secondaries, primaries): (Vec<Prefix>, Vec<Prefix>) =
+            change.addresses.iter().copied().partition(|prefix| {
+                let address = self.table.address(interface, *prefix);
                 address.is_some_and(|address| address.secondary)
             });
-        let removed: BTreeSet<Prefix> = change.addresses.iter().copied().collect();
-        let bystanders = primaries.iter().any(|prefix| {
-            let address = self.table.address(interface, *prefix);
-            address.is_some_and(|address| {
-                let mut secondaries = self.table.secondaries_of(address);
-                secondaries.any(|secondary| !removed.contains(&secondary.prefix))
-            })
-        });
-        let promotion = bystanders && !self.promotes(interface);
+        let promotion = self.takes_others_along(change, &primaries) && !self.promotes(interface);
         let mut datagrams: Vec<Vec<Step>> = Vec::new();
         for some in secondaries.chunks(longest) {
             datagrams.push(
@@ -150,6 +144,18 @@ impl<D: Fn(Input)> Route<D> {
         datagrams
     }
 
+    /// Whether addresses that are to stay would go along with these primary ones.
+    fn takes_others_along(&self, change: &Change, primaries: &[Prefix]) -> bool {
+        let removed: BTreeSet<Prefix> = change.addresses.iter().copied().collect();
+        let networks: BTreeSet<_> = primaries.iter().map(|prefix| network(*prefix)).collect();
+        self.table.addresses().any(|address| {
+            address.interface == change.interface
+                && address.secondary
+                && !removed.contains(&address.prefix)
+                && networks.contains(&network(address.prefix))
+        })
+    }
+
     /// Whether an interface keeps secondaries when their primary goes. Unknown counts as yes, so
     /// that nothing is changed.
     fn promotes(&self, interface: InterfaceIndex) -> bool {
@@ -170,18 +176,20 @@ impl<D: Fn(Input)> Route<D> {
         failures: &mut Failures,
     ) -> Result<(), RouteError> {
         let mut datagram = Vec::new();
-        let mut subjects = Vec::with_capacity(steps.len());
-        let last = steps.len().saturating_sub(1);
-        for (position, step) in steps.into_iter().enumerate() {
-            let acknowledge = if position == last { NLM_F_ACK } else { 0 };
+        let mut subjects = BTreeMap::new();
+        let mut last = None;
+        let mut steps = steps.into_iter().peekable();
+        while let Some(step) = steps.next() {
+            let acknowledge = if steps.peek().is_none() { NLM_F_ACK } else { 0 };
             let flags = NLM_F_REQUEST | step.flags | acknowledge;
             let sequence = self.connection.next_sequence();
             message::append(&mut datagram, step.request, flags, sequence);
-            subjects.push((sequence, step.prefix));
+            subjects.insert(sequence, step.prefix);
+            last = Some(sequence);
         }
-        let Some((last, _)) = subjects.last().copied() else {
+        if last.is_none() {
             return Ok(());
-        };
+        }
         self.connection.send(&datagram).await?;
         let mut ended = false;
         while !ended {
@@ -192,13 +200,12 @@ impl<D: Fn(Input)> Route<D> {
                             self.notice(body);
                             continue;
                         };
-                        ended |= sequence == last;
-                        let subject = subjects.iter().find(|(of, _)| *of == sequence);
-                        let (Some((_, prefix)), Err(error)) = (subject, result) else {
+                        ended |= Some(sequence) == last;
+                        let (Some(subject), Err(error)) = (subjects.get(&sequence), result) else {
                             continue;
                         };
                         if !change.kind.is_satisfied_by(&error) {
-                            failures.push((*prefix, error));
+                            failures.push((*subject, error));
                         }
                     }
                 }
@@ -215,8 +222,13 @@ impl<D: Fn(Input)> Route<D> {
     }
 
     /// Finds what was not done by looking at what is there.
-    fn judge(&self, change: &Change, subjects: &[(u32, Option<Prefix>)], failures: &mut Failures) {
-        for prefix in subjects.iter().filter_map(|(_, prefix)| *prefix) {
+    fn judge(
+        &self,
+        change: &Change,
+        subjects: &BTreeMap<u32, Option<Prefix>>,
+        failures: &mut Failures,
+    ) {
+        for prefix in subjects.values().copied().flatten() {
             let there = self.table.address(change.interface, prefix).is_some();
             let reported = failures.iter().any(|(failed, _)| *failed == Some(prefix));
             if there != (change.kind == Kind::Add) && !reported {

@@ -266,3 +266,89 @@ pub(super) fn promote_secondaries(interface: InterfaceIndex, on: bool) -> RouteN
     ])])];
     RouteNetlinkMessage::SetLink(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A message with this header and payload.
+    fn message(kind: u16, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(16 + payload.len()).unwrap();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.resize(16, 0);
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn a_bridge_that_speaks_of_its_ports_is_not_believed() {
+        let mut header = [0; LINK_HEADER];
+        header[4..8].copy_from_slice(&7u32.to_ne_bytes());
+        let own = parse(&message(libc::RTM_DELLINK, &header));
+        assert!(matches!(own[0].body, Body::LinkGone(InterfaceIndex(7))));
+        header[0] = u8::try_from(libc::AF_BRIDGE).unwrap();
+        let bridge = parse(&message(libc::RTM_DELLINK, &header));
+        assert!(matches!(bridge[0].body, Body::Other));
+    }
+
+    #[test]
+    fn a_dump_can_end_with_an_error() {
+        let done = parse(&message(NLMSG_DONE, &(-4i32).to_ne_bytes()));
+        let Body::Done(Err(error)) = &done[0].body else {
+            panic!("{done:?}");
+        };
+        assert_eq!(error.raw_os_error(), Some(4));
+        assert!(matches!(
+            parse(&message(NLMSG_DONE, &[]))[0].body,
+            Body::Done(Ok(()))
+        ));
+        let worst = parse(&message(NLMSG_DONE, &i32::MIN.to_ne_bytes()));
+        assert!(matches!(worst[0].body, Body::Done(Err(_))));
+    }
+
+    #[test]
+    fn what_is_asked_for_reads_back() {
+        let prefix = "10.0.0.100/24".parse().unwrap();
+        let mut datagram = Vec::new();
+        append(&mut datagram, add(InterfaceIndex(7), prefix), 0, 1);
+        append(&mut datagram, remove(InterfaceIndex(7), prefix), 0, 2);
+        let messages = parse(&datagram);
+        assert_eq!(messages.len(), 2);
+        assert!(matches!(
+            messages[0].body,
+            Body::Address { prefix: read, protocol: Some(MARK), .. } if read == prefix
+        ));
+        assert!(
+            matches!(messages[1].body, Body::AddressGone { prefix: read, .. } if read == prefix)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+            parse(&bytes);
+        }
+
+        #[test]
+        fn any_payload_of_a_message_that_concerns_us_is_survived(
+            kind in prop::sample::select(vec![
+                libc::RTM_NEWLINK,
+                libc::RTM_DELLINK,
+                libc::RTM_NEWADDR,
+                libc::RTM_DELADDR,
+                NLMSG_ERROR,
+                NLMSG_DONE,
+            ]),
+            family in prop::sample::select(vec![0, 2]),
+            mut payload in prop::collection::vec(any::<u8>(), 0..128),
+        ) {
+            if let Some(first) = payload.first_mut() {
+                *first = family;
+            }
+            prop_assert_eq!(parse(&message(kind, &payload)).len(), 1);
+        }
+    }
+}

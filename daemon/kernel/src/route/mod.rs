@@ -100,6 +100,8 @@ async fn run_with(
     route.refresh().await?;
     loop {
         tokio::select! {
+            // Requests are carried out knowing all that can be known.
+            biased;
             incoming = route.connection.receive() => match incoming? {
                 Incoming::Messages(messages) => route.notice_all(messages),
                 Incoming::Overrun => route.refresh().await?,
@@ -107,7 +109,8 @@ async fn run_with(
             request = requests.recv() => match request {
                 Some(Request { action, effect }) => {
                     let change = Change::from(effect);
-                    let result = change.result(route.execute(&change).await?);
+                    let failures = route.execute(&change).await?;
+                    let result = route.result(&change, failures);
                     (route.deliver)(Input::Completed { action, result });
                 }
                 None => return Ok(()),

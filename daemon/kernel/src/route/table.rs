@@ -70,21 +70,10 @@ impl Table {
     pub(super) fn addresses(&self) -> impl Iterator<Item = &Address> {
         self.addresses.values()
     }
-
-    /// The addresses that Linux takes away with a primary one: the others of its network.
-    pub(super) fn secondaries_of(&self, primary: &Address) -> impl Iterator<Item = &Address> {
-        let network = network(primary.prefix);
-        let interface = primary.interface;
-        self.addresses().filter(move |address| {
-            address.secondary
-                && address.interface == interface
-                && self::network(address.prefix) == network
-        })
-    }
 }
 
 /// The network that an address is in: its bits, and how many.
-fn network(prefix: Prefix) -> (u32, u8) {
+pub(super) fn network(prefix: Prefix) -> (u32, u8) {
     let host_bits = u32::from(32 - prefix.length());
     let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
     (prefix.address().to_bits() & mask, prefix.length())
@@ -124,4 +113,58 @@ impl Marks {
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_read_as_far_as_it_matters() {
+        assert_eq!(version("6.1.0-13-amd64"), Some((6, 1)));
+        assert_eq!(version("5.18"), Some((5, 18)));
+        assert_eq!(version("6.18.44-fc-v669"), Some((6, 18)));
+        assert_eq!(version("linux"), None);
+        assert_eq!(version(""), None);
+        assert!((6, 1) >= (5, 18) && (5, 9) < (5, 18));
+    }
+
+    #[test]
+    fn a_kernel_without_marks_leaves_it_open_until_one_is_seen() {
+        let mut marks = Marks { kept: false };
+        assert_eq!(marks.of(None), Mark::Unknown);
+        assert_eq!(marks.of(Some(1)), Mark::Other);
+        assert_eq!(marks.of(None), Mark::Other);
+        assert_eq!(marks.of(Some(MARK)), Mark::Ours);
+    }
+
+    #[test]
+    fn a_network_is_its_bits_and_their_number() {
+        let network = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network("10.0.0.1/24"), network("10.0.0.200/24"));
+        assert_ne!(network("10.0.0.1/24"), network("10.0.0.1/25"));
+        assert_ne!(network("10.0.0.1/24"), network("10.0.1.1/24"));
+        assert_ne!(network("10.0.0.1/32"), network("10.0.0.2/32"));
+        assert_eq!(network("10.0.0.1/0"), network("192.0.2.1/0"));
+    }
+
+    #[test]
+    fn what_changes_nothing_is_not_passed_on() {
+        let link = Link {
+            index: InterfaceIndex(2),
+            name: "eth0".to_owned(),
+            mac: None,
+            running: true,
+        };
+        let mut table = Table::default();
+        assert_eq!(
+            table.apply(Body::Link(link.clone())),
+            Some(Input::Link(link.clone()))
+        );
+        assert_eq!(table.apply(Body::Link(link)), None);
+        assert_eq!(table.apply(Body::LinkGone(InterfaceIndex(3))), None);
+        let gone = Input::LinkGone(InterfaceIndex(2));
+        assert_eq!(table.apply(Body::LinkGone(InterfaceIndex(2))), Some(gone));
+        assert_eq!(table.snapshot(), Snapshot::default());
+    }
 }

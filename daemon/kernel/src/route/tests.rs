@@ -299,7 +299,7 @@ fn what_fails_says_why_and_the_rest_is_done() {
         assert_eq!(failure.errno, Some(libc::ENODEV));
         assert_eq!(
             failure.message,
-            "cannot add 10.0.0.1/24: No such device (os error 19) (1 more failed)"
+            "cannot add 10.0.0.1/24 to interface 4711: No such device (os error 19) (1 more failed)"
         );
         let (_, result) = route
             .execute(Effect::RemoveAddresses {
@@ -309,7 +309,7 @@ fn what_fails_says_why_and_the_rest_is_done() {
             .await;
         assert_eq!(result, Ok(()));
 
-        // Linux refuses a multicast address as an interface's own.
+        // The next request does not suffer from it.
         let (inputs, result) = route
             .execute(Effect::AddAddresses {
                 interface,
