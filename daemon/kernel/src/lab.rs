@@ -16,7 +16,7 @@ use futures_util::TryStreamExt;
 use mainstay_core::address::{InterfaceIndex, Prefix};
 use mainstay_core::input::Mark;
 use netlink_packet_route::address::{AddressAttribute, AddressProtocol};
-use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::link::{LinkFlags, LinkMessage};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use rtnetlink::{Handle, LinkMessageBuilder, LinkUnspec, LinkVeth};
@@ -111,6 +111,8 @@ impl Hand {
         let pair = LinkVeth::new(one, other).up().build();
         self.0.link().add(pair).execute().await.unwrap();
         self.up(other).await;
+        self.running(one).await;
+        self.running(other).await;
     }
 
     /// A cable into another namespace, with both ends up: the two indices.
@@ -126,6 +128,8 @@ impl Hand {
         self.0.link().set(moved).execute().await.unwrap();
         let there = namespace.within(Self::new);
         there.up(other).await;
+        self.running(one).await;
+        there.running(other).await;
         (self.index(one).await, there.index(other).await)
     }
 
@@ -153,6 +157,14 @@ impl Hand {
     async fn link(&self, name: &str) -> LinkMessage {
         let mut links = self.0.link().get().match_name(name.to_owned()).execute();
         links.try_next().await.unwrap().unwrap()
+    }
+
+    /// Waits until a link carries packets, which Linux works out a moment after its other end is up.
+    pub(crate) async fn running(&self, name: &str) {
+        let wanted = LinkFlags::Running | LinkFlags::LowerUp;
+        while !self.link(name).await.header.flags.contains(wanted) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     pub(crate) async fn index(&self, name: &str) -> InterfaceIndex {

@@ -164,7 +164,7 @@ impl<D: Fn(Input)> Route<D> {
         };
         ["all", &link.name].iter().any(|name| {
             let path = format!("/proc/sys/net/ipv4/conf/{name}/promote_secondaries");
-            fs::read_to_string(path).is_ok_and(|value| value.trim_end() != "0")
+            fs::read_to_string(path).map_or(true, |value| value.trim_end() != "0")
         })
     }
 

@@ -333,6 +333,8 @@ fn a_link_that_goes_down_and_up_is_heard_again() {
             assert!(errors < 10, "the error does not go away");
         }
         peer_hand.up("right").await;
+        cable.hand.running("left").await;
+        peer_hand.running("right").await;
         sender
             .send(HERE, ALL_VIRTUAL_ROUTERS, &advertisement(51))
             .unwrap();
