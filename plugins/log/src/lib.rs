@@ -51,3 +51,33 @@ impl Hook for Line {
 }
 
 mainstay_plugin::hook!(Line);
+
+#[cfg(test)]
+mod tests {
+    use mainstay_plugin::hook::Export;
+    use mainstay_plugin::lifecycle::Guest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn schema_and_validation_agree() {
+        let schema = Export::<Line>::describe()
+            .settings_schema
+            .expect("a schema");
+        let schema = serde_json::from_str(&schema).expect("a schema is JSON");
+        for (settings, good) in [
+            (json!({}), true),
+            (json!({ "level": "warn" }), true),
+            (json!({ "level": "loud" }), false),
+            (json!({ "file": "/var/log/vrrp" }), false),
+        ] {
+            assert_eq!(jsonschema::is_valid(&schema, &settings), good, "{settings}");
+            assert_eq!(
+                Export::<Line>::validate(settings.to_string()).is_ok(),
+                good,
+                "{settings}"
+            );
+        }
+    }
+}

@@ -41,24 +41,4 @@ fn verdict(count: u32, min: u32, sought: &str) -> Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn healthy_from_the_minimum_on() {
-        for (count, min, status, message) in [
-            (0, 1, Status::Unhealthy, "not running: nginx"),
-            (1, 1, Status::Healthy, "1 running"),
-            (7, 1, Status::Healthy, "7 running"),
-            (1, 2, Status::Unhealthy, "1 running, fewer than 2: nginx"),
-            (2, 2, Status::Healthy, "2 running"),
-        ] {
-            let report = verdict(count, min, "nginx");
-            assert_eq!((report.status, report.message.as_str()), (status, message));
-            assert_eq!(
-                (report.metrics[0].name.as_str(), report.metrics[0].value),
-                ("count", f64::from(count))
-            );
-        }
-    }
-}
+mod tests;

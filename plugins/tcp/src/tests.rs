@@ -1,20 +1,21 @@
+use mainstay_plugin::check::Export;
+use mainstay_plugin::lifecycle::Guest;
+use serde_json::{Value, json};
+
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-fn settings(address: &str, port: u16) -> Settings {
-    Settings {
-        address: address.to_owned(),
-        port,
-        timeout: None,
-    }
-}
-
-fn pointers(settings: &Settings) -> Vec<String> {
-    Connects::validate(settings)
-        .into_iter()
-        .map(|problem| problem.pointer)
-        .collect()
+/// Whether the schema takes the settings, and what the plugin itself says.
+fn taken(settings: &Value) -> (bool, Result<(), Vec<Problem>>) {
+    let schema = Export::<Connects>::describe()
+        .settings_schema
+        .expect("a schema");
+    let schema = serde_json::from_str(&schema).expect("a schema is JSON");
+    (
+        jsonschema::is_valid(&schema, settings),
+        Export::<Connects>::validate(settings.to_string()),
+    )
 }
 
 fn unhealthy(error: probe::Error) -> String {
@@ -79,14 +80,70 @@ fn the_timeout_leaves_room_for_the_verdict() {
 }
 
 #[test]
-fn problems_point_to_their_setting() {
-    assert_eq!(pointers(&settings("10.0.0.1", 80)), Vec::<String>::new());
-    assert_eq!(pointers(&settings("2001:db8::1", 80)), Vec::<String>::new());
-    assert_eq!(pointers(&settings("example.org", 80)), ["/address"]);
-    assert_eq!(pointers(&settings("10.0.0.0/24", 0)), ["/address", "/port"]);
-    let instant = Settings {
-        timeout: Some(Span(Duration::ZERO)),
-        ..settings("10.0.0.1", 80)
-    };
-    assert_eq!(pointers(&instant), ["/timeout"]);
+fn good_settings_pass_schema_and_validation() {
+    for settings in [
+        json!({ "address": "10.0.0.1", "port": 80 }),
+        json!({ "address": "2001:db8::1", "port": 65535, "timeout": "1s 500ms" }),
+    ] {
+        assert_eq!(taken(&settings), (true, Ok(())), "{settings}");
+    }
+}
+
+#[test]
+fn bad_settings_pass_neither() {
+    for (settings, pointer, message) in [
+        (json!({ "port": 80 }), "", "missing field `address`"),
+        (
+            json!({ "address": "10.0.0.1", "ports": [80] }),
+            "/ports",
+            "unknown field `ports`",
+        ),
+        (
+            json!({ "address": "example.org", "port": 80 }),
+            "/address",
+            "\"example.org\" is not an IPv4 or IPv6 address",
+        ),
+        (
+            json!({ "address": "10.0.0.0/24", "port": 80 }),
+            "/address",
+            "\"10.0.0.0/24\" is not",
+        ),
+        (
+            json!({ "address": "10.0.0.1", "port": 0 }),
+            "/port",
+            "0 is not a port",
+        ),
+        (
+            json!({ "address": "10.0.0.1", "port": 65536 }),
+            "/port",
+            "invalid value: integer `65536`, expected u16",
+        ),
+        (
+            json!({ "address": "10.0.0.1", "port": 80, "timeout": "5" }),
+            "/timeout",
+            "\"5\" is not a duration",
+        ),
+        (
+            json!({ "address": "10.0.0.1", "port": 80, "timeout": 5 }),
+            "/timeout",
+            "invalid type: integer `5`",
+        ),
+    ] {
+        let (by_schema, by_plugin) = taken(&settings);
+        assert!(!by_schema, "the schema takes {settings}");
+        let problems = by_plugin.expect_err("bad settings");
+        assert_eq!(problems.len(), 1, "{settings}: {problems:?}");
+        assert_eq!(problems[0].pointer, pointer, "{settings}");
+        assert!(
+            problems[0].message.starts_with(message),
+            "{settings}: {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn no_time_at_all_is_a_problem() {
+    let settings = json!({ "address": "10.0.0.1", "port": 80, "timeout": "0s" });
+    let problems = taken(&settings).1.expect_err("no time");
+    assert_eq!(problems[0].pointer, "/timeout");
 }
