@@ -158,14 +158,14 @@ impl VrrpSocket {
             };
             // The kernel hands over only whole IPv4 headers; should it ever not, there is nothing to
             // pass on.
-            let received_at = self.received_at(stamp);
+            self.not_before = arrival(clock::read(), stamp, self.not_before);
             if let Some(datagram) = ipv4::parse(&self.packet[..length]) {
                 return Ok(Some(Packet {
                     interface: self.interface,
                     source: datagram.source,
                     destination: datagram.destination,
                     hop_limit: datagram.time_to_live,
-                    received_at,
+                    received_at: Time::from_boot(self.not_before),
                     bytes: datagram.payload.to_vec(),
                 }));
             }
@@ -207,21 +207,23 @@ impl VrrpSocket {
         }
         Ok(Some((message.bytes, stamp)))
     }
-
-    /// The kernel stamps with the clock on the wall, which can be set meanwhile: bounded by now and
-    /// by what came before.
-    fn received_at(&mut self, stamp: Option<Duration>) -> Time {
-        let (boottime, realtime) = clock::read();
-        let age = stamp.map_or(Duration::ZERO, |stamp| realtime.saturating_sub(stamp));
-        self.not_before = boottime.saturating_sub(age).max(self.not_before);
-        Time::from_boot(self.not_before)
-    }
 }
 
 impl AsFd for VrrpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// When a packet arrived, by the boot-time clock. The kernel stamps it with the clock on the wall,
+/// which can be set meanwhile: the time is bounded by now and by what came before.
+fn arrival(
+    (boottime, realtime): (Duration, Duration),
+    stamp: Option<Duration>,
+    not_before: Duration,
+) -> Duration {
+    let age = stamp.map_or(Duration::ZERO, |stamp| realtime.saturating_sub(stamp));
+    boottime.saturating_sub(age).max(not_before)
 }
 
 /// The kernel's counter has 32 bits and wraps; the sum goes on.

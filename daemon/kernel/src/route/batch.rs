@@ -16,12 +16,12 @@ use super::message::{self, Body, Message};
 use super::table::network;
 use super::{Effect, Route, RouteError};
 
-/// The most messages in a datagram: each has 44 bytes at most, and a socket's send buffer takes
-/// 200 KiB by default.
-const LONGEST_BATCH: usize = 2048;
-/// What the kernel accounts for one message in a receive buffer, at most. A request can cause two: the
-/// notification, and an error.
-const ROOM_PER_REQUEST: usize = 2 * 1280;
+/// The most messages in a datagram: each has 48 bytes, and a socket's send buffer takes 200 KiB by
+/// default.
+const LONGEST_BATCH: usize = 1024;
+/// What the kernel sets aside in a receive buffer for a request's notification or error: 832 bytes
+/// on Linux 6.18, as much again for what others do meanwhile.
+const ROOM_PER_REQUEST: usize = 2 * 832;
 
 /// A request in the words of this module.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl From<Effect> for Change {
 pub(super) type Failures = Vec<(Option<Prefix>, io::Error)>;
 
 /// One message of a datagram.
-struct Step {
+pub(super) struct Step {
     request: RouteNetlinkMessage,
     flags: u16,
     /// The address that it is about; `None` for what only prepares.
@@ -74,13 +74,18 @@ struct Step {
 impl<D: Fn(Input)> Route<D> {
     /// Does what is asked and passes on what comes meanwhile. Tells what failed.
     pub(super) async fn execute(&mut self, change: &Change) -> Result<Failures, RouteError> {
-        let room = self.connection.receive_buffer()? / ROOM_PER_REQUEST;
-        let longest = room.clamp(16, LONGEST_BATCH);
+        let longest = self.longest()?;
         let mut failures = Vec::new();
         for steps in self.datagrams(change, longest) {
             self.carry_out(change, steps, &mut failures).await?;
         }
         Ok(failures)
+    }
+
+    /// The most messages to send before what they cause is read.
+    pub(super) fn longest(&self) -> io::Result<usize> {
+        let room = self.connection.receive_buffer()? / ROOM_PER_REQUEST;
+        Ok(room.clamp(16, LONGEST_BATCH))
     }
 
     /// The first failure in one line, with the number of the others.
@@ -107,7 +112,7 @@ impl<D: Fn(Input)> Route<D> {
     }
 
     /// The messages for a change, in datagrams of at most about `longest` each.
-    fn datagrams(&self, change: &Change, longest: usize) -> Vec<Vec<Step>> {
+    pub(super) fn datagrams(&self, change: &Change, longest: usize) -> Vec<Vec<Step>> {
         let interface = change.interface;
         if change.kind == Kind::Add {
             return change

@@ -67,8 +67,8 @@ pub enum Effect {
 const RECEIVE_BUFFER: usize = 8 << 20;
 
 /// Passes on what the kernel tells of links and IPv4 addresses and does what is requested, until the
-/// sender of the requests is dropped. Runs in the network namespace of the calling thread; needs a
-/// Tokio runtime with I/O.
+/// sender of the requests is dropped. Runs in the network namespace of the thread that polls it
+/// first; needs a Tokio runtime with I/O.
 ///
 /// First comes one [`Input::Snapshot`], then every change; another snapshot follows whenever the
 /// kernel had to drop notifications. A notification that changes nothing is not passed on. Each

@@ -1,10 +1,12 @@
 //! The kernel's own links and addresses, in a network namespace.
 
 use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
 
 use mainstay_core::input::{Address, Failure, Mark, Snapshot};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REQUEST};
 use netlink_sys::protocols::NETLINK_ROUTE;
+use nix::sys::socket::{NetlinkAddr, getsockname};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -228,6 +230,56 @@ fn an_action_completes_after_all_that_it_changed_was_told() {
             route.stop().await;
         },
     );
+}
+
+#[test]
+fn a_thousand_addresses_are_no_thousand_round_trips() {
+    lab::run_async(
+        "a_thousand_addresses_are_no_thousand_round_trips",
+        || async {
+            let route = Route {
+                connection: Connection::open(RECEIVE_BUFFER).unwrap(),
+                table: Table::default(),
+                deliver: |_| (),
+            };
+            let change = Change::from(Effect::AddAddresses {
+                interface: InterfaceIndex(2),
+                addresses: many(1000),
+            });
+            let datagrams = route.datagrams(&change, route.longest().unwrap());
+            // One, where the receive buffer may be as large as it should.
+            assert!(datagrams.len() <= 4, "{}", datagrams.len());
+            assert_eq!(datagrams.iter().map(Vec::len).sum::<usize>(), 1000);
+        },
+    );
+}
+
+#[test]
+fn only_the_kernel_is_believed() {
+    lab::run_async("only_the_kernel_is_believed", || async {
+        let hand = Hand::new();
+        hand.cable("left", "right").await;
+        let interface = hand.index("left").await;
+        let mut connection = Connection::open(RECEIVE_BUFFER).unwrap();
+        let port = getsockname::<NetlinkAddr>(connection.as_fd().as_raw_fd())
+            .unwrap()
+            .pid();
+        let mut forged = Vec::new();
+        let address = message::add(interface, prefix("192.0.2.1/24"));
+        message::append(&mut forged, address, 0, 0);
+        let forger = netlink_sys::Socket::new(NETLINK_ROUTE).unwrap();
+        let to = netlink_sys::SocketAddr::new(port, 0);
+        assert_eq!(forger.send_to(&forged, &to, 0).unwrap(), forged.len());
+        add_at_once(interface, &[prefix("10.0.0.1/24")]);
+        let Incoming::Messages(messages) = connection.receive().await.unwrap() else {
+            panic!("an overrun by two messages");
+        };
+        let believed = messages.iter().map(|message| match message.body {
+            Body::Address { prefix, .. } => prefix,
+            ref other => panic!("{other:?}"),
+        });
+        assert_eq!(believed.collect::<Vec<_>>(), [prefix("10.0.0.1/24")]);
+    });
 }
 
 #[test]

@@ -275,6 +275,21 @@ fn what_the_kernel_drops_is_counted() {
 }
 
 #[test]
+fn a_clock_that_is_set_moves_no_arrival_out_of_order() {
+    let seconds = Duration::from_secs;
+    let now = (seconds(100), seconds(5000));
+    let arrival = |stamp| arrival(now, stamp, seconds(90));
+    assert_eq!(arrival(Some(seconds(4997))), seconds(97));
+    assert_eq!(
+        arrival(Some(seconds(1))),
+        seconds(90),
+        "set forwards by an hour"
+    );
+    assert_eq!(arrival(Some(seconds(9000))), seconds(100), "set backwards");
+    assert_eq!(arrival(None), seconds(100));
+}
+
+#[test]
 fn the_counter_of_the_kernel_wraps_and_the_sum_goes_on() {
     assert_eq!(advanced(0, 7), 7);
     assert_eq!(advanced(7, 7), 7);
