@@ -29,6 +29,9 @@ pub trait Check {
 
     /// What is wrong with the settings beyond what their type says; nothing by default.
     ///
+    /// Called when the settings fit the schema, so that a problem that needs a sentence is better found here than by a
+    /// pattern in the schema.
+    ///
     /// Pure: no capability is there. An invalid configuration is refused with these problems.
     fn validate(settings: &Self::Settings) -> Vec<Problem> {
         let _ = settings;

@@ -33,7 +33,7 @@ impl JsonSchema for Span {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+ *[a-zA-Z]+( *[0-9]+ *[a-zA-Z]+)*$" })
+        json_schema!({ "type": "string", "examples": ["500ms", "2s", "1min 30s"] })
     }
 }
 

@@ -5,24 +5,17 @@ use mainstay_plugin::prelude::*;
 /// The kernel's `TASK_COMM_LEN` without the terminating zero: longer names never match.
 const NAME_BYTES: usize = 15;
 
-/// Exactly one of `name`, `command`, `pid-file` and `unit` says what to look for.
+/// Exactly one of name, command, pid-file and unit says what to look for.
 #[settings]
 #[derive(Default)]
-#[schemars(extend("oneOf" = [
-    { "required": ["name"] }, { "required": ["command"] }, { "required": ["pid-file"] }, { "required": ["unit"] }
-]))]
 pub(crate) struct Settings {
     /// The process's name as the kernel has it (`ps -o comm`), at most 15 bytes.
-    #[schemars(extend("minLength" = 1, "maxLength" = 15))]
     name: Option<String>,
     /// The base name of the program in the command line.
-    #[schemars(extend("pattern" = "^[^/]+$"))]
     command: Option<String>,
     /// A file with the process's id; an absolute path.
-    #[schemars(extend("pattern" = "^/"))]
     pid_file: Option<String>,
     /// A systemd unit with its suffix, such as "nginx.service".
-    #[schemars(extend("pattern" = "[.]"))]
     unit: Option<String>,
     /// How many processes are enough.
     #[serde(default = "one")]

@@ -48,7 +48,7 @@ fn good_settings_pass_schema_and_validation() {
 }
 
 #[test]
-fn bad_settings_pass_neither() {
+fn bad_settings_are_refused_where_they_stand() {
     for (settings, pointer, message) in [
         (
             json!({}),
@@ -72,6 +72,7 @@ fn bad_settings_pass_neither() {
             "/name",
             "invalid type: integer `5`, expected a string",
         ),
+        (json!({ "command": "" }), "/command", "is empty"),
         (
             json!({ "command": "/usr/sbin/nginx" }),
             "/command",
@@ -94,14 +95,24 @@ fn bad_settings_pass_neither() {
             "invalid value: integer `-1`, expected u32",
         ),
     ] {
-        let (by_schema, by_plugin) = taken(&settings);
-        assert!(!by_schema, "the schema takes {settings}");
-        let problems = by_plugin.expect_err("bad settings");
+        let problems = taken(&settings).1.expect_err("bad settings");
         assert_eq!(problems.len(), 1, "{settings}: {problems:?}");
         assert_eq!(problems[0].pointer, pointer, "{settings}");
         assert!(
             problems[0].message.starts_with(message),
             "{settings}: {problems:?}"
         );
+    }
+}
+
+#[test]
+fn the_schema_refuses_wrong_keys_types_and_ranges() {
+    for settings in [
+        json!({ "nam": "nginx" }),
+        json!({ "name": 5 }),
+        json!({ "name": "nginx", "min": 0 }),
+        json!([]),
+    ] {
+        assert!(!taken(&settings).0, "{settings}");
     }
 }

@@ -9,7 +9,6 @@ use mainstay_plugin::prelude::*;
 #[settings]
 struct Settings {
     /// An IPv4 or IPv6 address; names are not resolved.
-    #[schemars(extend("pattern" = "^[0-9a-fA-F.:]+$"))]
     address: String,
     /// The port.
     #[schemars(extend("minimum" = 1))]

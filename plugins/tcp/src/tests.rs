@@ -90,7 +90,7 @@ fn good_settings_pass_schema_and_validation() {
 }
 
 #[test]
-fn bad_settings_pass_neither() {
+fn bad_settings_are_refused_where_they_stand() {
     for (settings, pointer, message) in [
         (json!({ "port": 80 }), "", "missing field `address`"),
         (
@@ -129,15 +129,26 @@ fn bad_settings_pass_neither() {
             "invalid type: integer `5`",
         ),
     ] {
-        let (by_schema, by_plugin) = taken(&settings);
-        assert!(!by_schema, "the schema takes {settings}");
-        let problems = by_plugin.expect_err("bad settings");
+        let problems = taken(&settings).1.expect_err("bad settings");
         assert_eq!(problems.len(), 1, "{settings}: {problems:?}");
         assert_eq!(problems[0].pointer, pointer, "{settings}");
         assert!(
             problems[0].message.starts_with(message),
             "{settings}: {problems:?}"
         );
+    }
+}
+
+#[test]
+fn the_schema_refuses_wrong_keys_types_and_ranges() {
+    for settings in [
+        json!({ "address": "10.0.0.1" }),
+        json!({ "address": "10.0.0.1", "port": 0 }),
+        json!({ "address": "10.0.0.1", "port": 65536 }),
+        json!({ "address": "10.0.0.1", "port": 80, "timeout": 5 }),
+        json!({ "address": "10.0.0.1", "port": 80, "source": "10.0.0.2" }),
+    ] {
+        assert!(!taken(&settings).0, "{settings}");
     }
 }
 
