@@ -1,0 +1,182 @@
+//! The configuration in force, and how another one takes its place: everything is loaded and
+//! validated first, then the manifest is written, then engine and worker change over.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_core::input::Input;
+use mainstay_core::settings::Settings;
+use mainstay_protocol::Load;
+use tokio::sync::Mutex;
+
+use super::mailbox::Mailbox;
+use crate::config::{self, Config, Problem};
+use crate::control::Response;
+use crate::hooks::Subscription;
+use crate::manifest::{Manifest, Owned};
+use crate::worker::{LoadError, Prepared, Supervisor};
+
+/// For how long an event is tried to be delivered to a hook, at least.
+const HOOK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What it takes to change the configuration.
+pub(super) struct Configuration {
+    file: PathBuf,
+    reading: config::Options,
+    mailbox: Mailbox,
+    supervisor: Arc<Supervisor>,
+    state: Mutex<State>,
+}
+
+/// What only one change at a time may touch.
+struct State {
+    manifest: Manifest,
+    generation: u64,
+    /// Whether there is a worker, which a configuration without plugins does not need.
+    worker: bool,
+}
+
+impl Configuration {
+    pub(super) fn new(
+        file: PathBuf,
+        reading: config::Options,
+        mailbox: Mailbox,
+        supervisor: Arc<Supervisor>,
+        manifest: Manifest,
+    ) -> Self {
+        Self {
+            file,
+            reading,
+            mailbox,
+            supervisor,
+            state: Mutex::new(State {
+                manifest,
+                generation: 0,
+                worker: false,
+            }),
+        }
+    }
+
+    /// Loads the plugins of the configuration that the engine was started with.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub(super) async fn begin(&self, config: Config) -> Result<String, Vec<String>> {
+        let mut state = self.state.lock().await;
+        if let Some(prepared) = self.prepare(&state, &config).await? {
+            state.worker = true;
+            self.supervisor
+                .adopt(prepared, subscriptions(&config.load))
+                .await;
+        }
+        let Settings {
+            routers, checks, ..
+        } = &config.settings;
+        Ok(format!(
+            "{} routers, {} checks",
+            routers.len(),
+            checks.len()
+        ))
+    }
+
+    /// Reads the file again and applies it; what is wrong with it changes nothing.
+    pub(super) async fn reload(&self) -> Response {
+        match self.apply().await {
+            Ok(warnings) => {
+                tracing::info!(file = %self.file.display(), "the configuration was reloaded");
+                Response::Reloaded { warnings }
+            }
+            Err(details) => {
+                tracing::error!(
+                    file = %self.file.display(),
+                    "not reloaded, the configuration in force stays: {}",
+                    details.join("; ")
+                );
+                Response::Failed {
+                    message: format!("{} was not applied, nothing changed", self.file.display()),
+                    details,
+                }
+            }
+        }
+    }
+
+    /// Takes everything out of the manifest, after everything was taken out of the kernel.
+    pub(super) async fn release_manifest(&self) {
+        let mut state = self.state.lock().await;
+        if let Err(error) = state.manifest.shrink_to([]) {
+            tracing::warn!(%error, "the manifest still lists addresses that are gone");
+        }
+    }
+
+    async fn apply(&self) -> Result<Vec<String>, Vec<String>> {
+        let mut state = self.state.lock().await;
+        let mut config =
+            config::load(&self.file, &self.reading).map_err(|problems| lines(&problems))?;
+        let generation = state.generation + 1;
+        config.settings.generation = generation;
+        config.load.generation = generation;
+        let prepared = self.prepare(&state, &config).await?;
+        state
+            .manifest
+            .claim(addresses(&config.settings))
+            .map_err(|error| vec![error.to_string()])?;
+        state.generation = generation;
+        // The engine before the worker: a verdict of a generation that it doesn't know is dropped.
+        self.mailbox
+            .input(Input::Reconfigure(Arc::new(config.settings)));
+        if let Some(prepared) = prepared {
+            state.worker = true;
+            self.supervisor
+                .adopt(prepared, subscriptions(&config.load))
+                .await;
+        }
+        Ok(lines(&config.warnings))
+    }
+
+    /// A worker that has loaded all plugins; `None` when there is nothing to load and none to
+    /// replace.
+    async fn prepare(
+        &self,
+        state: &State,
+        config: &Config,
+    ) -> Result<Option<Prepared>, Vec<String>> {
+        if !state.worker && config.load.plugins.is_empty() {
+            return Ok(None);
+        }
+        match self.supervisor.prepare(config.load.clone()).await {
+            Ok(prepared) => Ok(Some(prepared)),
+            Err(LoadError::Faults(faults)) => {
+                let problems = faults.iter().map(|fault| config.locate(fault).to_string());
+                Err(problems.collect())
+            }
+            Err(error @ LoadError::Start(_)) => Err(vec![error.to_string()]),
+        }
+    }
+}
+
+/// What a configuration may put into the kernel.
+pub(super) fn addresses(settings: &Settings) -> Vec<Owned> {
+    let routers = settings.routers.iter();
+    routers
+        .flat_map(|router| {
+            let addresses = router.addresses.iter();
+            addresses.map(|prefix| (router.interface.clone(), *prefix))
+        })
+        .collect()
+}
+
+fn subscriptions(load: &Load) -> Vec<Subscription> {
+    let hooks = load.hooks.iter();
+    hooks
+        .map(|hook| Subscription {
+            hook: hook.name.clone(),
+            routers: None,
+            deadline: HOOK_DEADLINE.max(Duration::from_millis(hook.timeout_ms)),
+        })
+        .collect()
+}
+
+fn lines(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
