@@ -15,7 +15,25 @@ pub use wit::{Report, Request, Server, Status, Target, WeightChange};
 /// A check: looks at something once and says whether it is healthy.
 ///
 /// An instance serves one run, so there is no `self`: what a later run should know goes into [`Report::carry`], and is
-/// found in [`Request::carry`].
+/// found in [`Request::carry`]:
+///
+/// ```
+/// use mainstay_plugin::prelude::*;
+///
+/// /// Unhealthy when nothing was accepted since the last run.
+/// struct Progress;
+/// impl Check for Progress {
+///     type Settings = NoSettings;
+///     fn run(_: NoSettings, request: &Request) -> Result<Report> {
+///         let before = request.carry.clone().unwrap_or_default();
+///         let now = accepted().to_be_bytes().to_vec();
+///         let report = if now == before { Report::unhealthy("stuck") } else { Report::healthy("moving") };
+///         Ok(report.with_carry(now))
+///     }
+/// }
+/// # fn accepted() -> u64 { 7 }
+/// mainstay_plugin::check!(Progress);
+/// ```
 pub trait Check {
     /// The type of the `settings` table; [`NoSettings`](crate::NoSettings) when there is none.
     type Settings: DeserializeOwned + JsonSchema;

@@ -1,6 +1,6 @@
 //! The macros that make a component of a type.
 
-/// Exports a type that is a [`Check`](crate::Check) as this component's check.
+/// Exports a type that is a [`Check`](crate::Check) as this component's check. A component has one check or one hook.
 ///
 /// Name, version and summary of the plugin are those of the Cargo package (without `mainstay-plugin-` in front).
 #[macro_export]
@@ -10,7 +10,7 @@ macro_rules! check {
     };
 }
 
-/// Exports a type that is a [`Hook`](crate::Hook) as this component's hook.
+/// Exports a type that is a [`Hook`](crate::Hook) as this component's hook. A component has one check or one hook.
 ///
 /// Name, version and summary of the plugin are those of the Cargo package (without `mainstay-plugin-` in front).
 #[macro_export]

@@ -18,6 +18,22 @@ pub use wit::{
 /// A hook: is told what has happened, and can neither veto nor delay it.
 ///
 /// Events of one source arrive in order and at least once; [`Event::sequence`] tells a repeat.
+///
+/// ```no_run
+/// use mainstay_plugin::prelude::*;
+///
+/// struct Shout;
+/// impl Hook for Shout {
+///     type Settings = NoSettings;
+///     fn on_event(_: NoSettings, event: &Event) -> Result<()> {
+///         if let Payload::Router(transition) = &event.payload {
+///             log::warn(format!("{} is {:?}: {}", transition.router, transition.to, transition.cause));
+///         }
+///         Ok(())
+///     }
+/// }
+/// mainstay_plugin::hook!(Shout);
+/// ```
 pub trait Hook {
     /// The type of the `settings` table; [`NoSettings`](crate::NoSettings) when there is none.
     type Settings: DeserializeOwned + JsonSchema;
