@@ -1,0 +1,60 @@
+//! The document behind `mainstay status --json`.
+
+use mainstay_core::status::Status;
+use serde::{Deserialize, Serialize};
+
+use crate::worker::WorkerStatus;
+
+/// Everything that `status` shows.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct StatusDocument {
+    /// The node's name.
+    pub(crate) node: String,
+    /// The daemon's version.
+    pub(crate) version: String,
+    /// Since the daemon began.
+    pub(crate) uptime_seconds: f64,
+    /// Routers, checks and interfaces.
+    #[serde(flatten)]
+    pub(crate) engine: Status,
+    /// The plugins of the configuration.
+    pub(crate) plugins: Vec<PluginStatus>,
+    /// The worker that runs them.
+    pub(crate) worker: WorkerStatus,
+    /// Log lines dropped because nobody read them in time.
+    pub(crate) log_lines_dropped: u64,
+}
+
+/// A plugin.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct PluginStatus {
+    /// Its name in the configuration.
+    pub(crate) name: String,
+    /// Lower-case hex digest of its file.
+    pub(crate) sha256: String,
+    /// `running`, `starting` or `quarantined`.
+    pub(crate) worker: String,
+}
+
+impl PluginStatus {
+    /// The plugins that a worker serves.
+    pub(crate) fn of(worker: &WorkerStatus) -> Vec<Self> {
+        let state = |name: &String| {
+            if worker.quarantined.contains(name) {
+                "quarantined".to_owned()
+            } else {
+                worker.state.to_string()
+            }
+        };
+        let plugins = worker.plugins.iter();
+        plugins
+            .map(|(name, sha256)| Self {
+                name: name.clone(),
+                sha256: sha256.clone(),
+                worker: state(name),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,69 @@
+//! The plugin worker as the daemon sees it: a process that it starts and replaces, never waits for,
+//! and trusts with nothing but the checks' verdicts.
+//!
+//! [`Supervisor`] keeps one running; [`load_once`] and [`run_once`] are for the commands that need a
+//! worker for a moment.
+
+mod backoff;
+mod connection;
+mod once;
+mod process;
+mod pulse;
+mod relay;
+mod source;
+mod supervisor;
+mod suspects;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use once::{load_once, run_once};
+pub(crate) use process::find as find_program;
+pub(crate) use source::{LoadError, Source, StartError};
+pub(crate) use supervisor::{Prepared, Supervisor};
+
+/// What people see of the worker.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct WorkerStatus {
+    /// What it is doing.
+    pub(crate) state: WorkerState,
+    /// Its process id, as it says itself.
+    pub(crate) pid: Option<u32>,
+    /// How often another had to be started since the daemon began.
+    pub(crate) restarts: u64,
+    /// How the last one that had to be replaced ended.
+    pub(crate) last_end: Option<String>,
+    /// Plugins that rest because workers died of them.
+    pub(crate) quarantined: BTreeSet<String>,
+    /// Name and digest of each plugin it serves.
+    pub(crate) plugins: Vec<(String, String)>,
+}
+
+/// What the worker is doing.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WorkerState {
+    /// There is nothing for it to do.
+    #[default]
+    Idle,
+    /// It loads the plugins.
+    Starting,
+    /// It runs the checks.
+    Running,
+    /// It ended, and is started again after a pause.
+    Waiting,
+}
+
+impl fmt::Display for WorkerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+        })
+    }
+}

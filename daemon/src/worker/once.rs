@@ -1,0 +1,60 @@
+//! A worker for the length of a command. These functions block, and make a runtime of their own:
+//! they are not for the daemon.
+
+use std::io;
+use std::time::Duration;
+
+use mainstay_protocol::{FromWorker, Load, PluginInfo, Run, RunReport, ToWorker};
+
+use super::relay;
+use super::source::{LoadError, Source, StartError};
+
+/// Beyond the check's own timeout.
+const RUN_GRACE: Duration = Duration::from_secs(10);
+
+/// Loads all of this, and ends the worker again.
+///
+/// # Errors
+/// [`LoadError::Faults`] with everything that is wrong, [`LoadError::Start`] without a worker.
+pub(crate) fn load_once(source: &Source, load: &Load) -> Result<Vec<PluginInfo>, LoadError> {
+    block_on(async {
+        let worker = source.start(load).await.map_err(|failed| failed.error)?;
+        Ok(worker.plugins)
+    })
+}
+
+/// Loads all of this and runs one of its checks once.
+///
+/// # Errors
+/// As [`load_once`].
+pub(crate) fn run_once(source: &Source, load: &Load, check: &str) -> Result<RunReport, LoadError> {
+    let timeout = load.checks.iter().map(|check| check.timeout_ms).max();
+    let limit = Duration::from_millis(timeout.unwrap_or(0)) + RUN_GRACE;
+    block_on(async {
+        let mut worker = source.start(load).await.map_err(|failed| failed.error)?;
+        let run = ToWorker::Run(Run {
+            check: check.to_owned(),
+        });
+        let report = async {
+            worker.connection.send(&run)?;
+            loop {
+                match worker.connection.next().await? {
+                    FromWorker::Ran(report) => return Ok::<_, StartError>(report),
+                    other => relay::log(&other),
+                }
+            }
+        };
+        match tokio::time::timeout(limit, report).await {
+            Ok(report) => Ok(report?),
+            Err(_) => Err(LoadError::Start(StartError::Slow)),
+        }
+    })
+}
+
+fn block_on<T>(task: impl Future<Output = Result<T, LoadError>>) -> Result<T, LoadError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let no_runtime = |error: io::Error| LoadError::Start(StartError::Connection(error.into()));
+    runtime.map_err(no_runtime)?.block_on(task)
+}

@@ -1,0 +1,106 @@
+//! Keeps a worker at work: one that serves the configuration in force, and another whenever that
+//! one dies, hangs, or has to make room for the next configuration.
+
+mod actor;
+mod serving;
+
+use std::time::Duration;
+
+use mainstay_core::input::Verdict;
+use mainstay_protocol::{Load, PluginInfo};
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::source::{LoadError, Source, Worker};
+use super::{WorkerStatus, relay};
+use crate::hooks::{Happened, Subscription};
+use actor::Actor;
+
+/// Where verdicts go. Called on the runtime's thread; must not block.
+pub(crate) type Outlet = Box<dyn Fn(Verdict) + Send>;
+
+/// The handle of the task that keeps a worker at work. Dropping it ends task and worker.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    source: Source,
+    orders: mpsc::Sender<Order>,
+    status: watch::Receiver<WorkerStatus>,
+    task: JoinHandle<()>,
+}
+
+/// A worker that has loaded a configuration and waits to serve it. Dropping it ends the worker, and
+/// nothing else changes.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    worker: Worker,
+    load: Load,
+}
+
+impl Prepared {
+    /// What was found out about the plugins.
+    pub(crate) fn plugins(&self) -> &[PluginInfo] {
+        &self.worker.plugins
+    }
+}
+
+#[derive(Debug)]
+enum Order {
+    Adopt(Box<Prepared>, Vec<Subscription>),
+    Drain(oneshot::Sender<()>),
+}
+
+impl Supervisor {
+    /// Starts the task on the present runtime. There is no worker before the first
+    /// [`Self::adopt`]. Transitions come in over `transitions` and go to the hooks, verdicts go
+    /// out through `outlet`.
+    pub(crate) fn spawn(source: Source, transitions: Receiver<Happened>, outlet: Outlet) -> Self {
+        let (orders, incoming) = mpsc::channel(1);
+        let (tell, status) = watch::channel(WorkerStatus::default());
+        let actor = Actor::new(source.clone(), outlet, incoming, transitions, tell);
+        Self {
+            source,
+            orders,
+            status,
+            task: tokio::spawn(actor.run()),
+        }
+    }
+
+    /// First half of a reload: a second worker that loads everything, while the one at work goes on.
+    ///
+    /// # Errors
+    /// [`LoadError::Faults`] with everything that is wrong, [`LoadError::Start`] without a worker;
+    /// the one at work goes on in both cases.
+    pub(crate) async fn prepare(&self, load: Load) -> Result<Prepared, LoadError> {
+        let started = self.source.start(&load).await;
+        let worker = started.map_err(|failed| failed.error)?;
+        Ok(Prepared { worker, load })
+    }
+
+    /// Second half of a reload: the prepared worker takes over, its first runs begin at once.
+    /// Events that wait for a hook go on waiting for the hook of that name.
+    pub(crate) async fn adopt(&self, prepared: Prepared, subscriptions: Vec<Subscription>) {
+        let order = Order::Adopt(Box::new(prepared), subscriptions);
+        // Fails only when the task has ended, and then there is nothing to serve.
+        let _ = self.orders.send(order).await;
+    }
+
+    /// What people see of the worker.
+    pub(crate) fn status(&self) -> WorkerStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Ends the worker, after the hooks have had every event, or when `limit` is over.
+    pub(crate) async fn stop(&self, limit: Duration) {
+        let (drained, done) = oneshot::channel();
+        if self.orders.send(Order::Drain(drained)).await.is_ok() {
+            let _ = tokio::time::timeout(limit, done).await;
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,416 @@
+//! The task behind [`Supervisor`](super::Supervisor).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mainstay_protocol::{Fault, FaultKind, FromWorker, Load, Outcome};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tracing::{debug, error, info, warn};
+
+use super::serving::{News, Serving};
+use super::{Order, Outlet, Prepared};
+use crate::hooks::{Fate, Happened, Hooks, Subscription};
+use crate::worker::backoff::Backoff;
+use crate::worker::connection::ConnectionError;
+use crate::worker::relay;
+use crate::worker::source::{FailedStart, LoadError, Source, Worker};
+use crate::worker::suspects::{QUARANTINE, Suspects};
+use crate::worker::{WorkerState, WorkerStatus};
+
+/// Everything that the task knows.
+pub(super) struct Actor {
+    source: Source,
+    outlet: Outlet,
+    orders: Receiver<Order>,
+    transitions: Receiver<Happened>,
+    status: watch::Sender<WorkerStatus>,
+    /// The configuration in force, with nothing left out.
+    load: Option<Arc<Load>>,
+    digests: Vec<(String, String)>,
+    hooks: Hooks,
+    serving: Option<Serving>,
+    starting: Option<Starting>,
+    start_at: Option<Instant>,
+    backoff: Backoff,
+    suspects: Suspects,
+    /// When the next fault is due for each check of a plugin that rests.
+    resting_checks: BTreeMap<String, Instant>,
+    restarts: u64,
+    last_end: Option<String>,
+    drained: Option<oneshot::Sender<()>>,
+}
+
+/// A worker on its way, and what it loads. It ends with this.
+struct Starting {
+    task: JoinHandle<Result<Worker, FailedStart>>,
+    load: Arc<Load>,
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Actor {
+    /// A task that has nothing to do yet.
+    pub(super) fn new(
+        source: Source,
+        outlet: Outlet,
+        orders: Receiver<Order>,
+        transitions: Receiver<Happened>,
+        status: watch::Sender<WorkerStatus>,
+    ) -> Self {
+        Self {
+            source,
+            outlet,
+            orders,
+            transitions,
+            status,
+            load: None,
+            digests: Vec::new(),
+            hooks: Hooks::default(),
+            serving: None,
+            starting: None,
+            start_at: None,
+            backoff: Backoff::default(),
+            suspects: Suspects::default(),
+            resting_checks: BTreeMap::new(),
+            restarts: 0,
+            last_end: None,
+            drained: None,
+        }
+    }
+
+    /// Runs until the handle is gone, or until everything is drained.
+    pub(super) async fn run(mut self) {
+        loop {
+            self.deliver().await;
+            self.tell_status();
+            if self.hooks.is_empty()
+                && self.transitions.is_empty()
+                && let Some(drained) = self.drained.take()
+            {
+                let _ = drained.send(());
+                return;
+            }
+            let wake = self.next_wake();
+            tokio::select! {
+                order = self.orders.recv() => match order {
+                    Some(Order::Adopt(prepared, subscriptions)) => {
+                        self.adopt(*prepared, subscriptions).await;
+                    }
+                    Some(Order::Drain(drained)) => self.drained = Some(drained),
+                    None => return,
+                },
+                Some(happened) = self.transitions.recv() => {
+                    self.hooks.accept(&happened, Instant::now());
+                }
+                started = started(&mut self.starting) => self.started(started).await,
+                message = next(&mut self.serving) => match message {
+                    Ok(message) => self.hear(message),
+                    Err(error) => self.lost(false, &error).await,
+                },
+                () = sleep_until(wake) => self.awake().await,
+            }
+        }
+    }
+
+    /// A new configuration is in force. What was held against its plugins is forgotten: they have
+    /// just been loaded.
+    async fn adopt(&mut self, prepared: Prepared, subscriptions: Vec<Subscription>) {
+        let load = Arc::new(prepared.load);
+        self.suspects = Suspects::default();
+        self.resting_checks.clear();
+        self.backoff = Backoff::default();
+        self.hooks.subscribe(subscriptions);
+        let plugins = prepared.worker.plugins.iter();
+        self.digests = plugins
+            .map(|plugin| (plugin.name.clone(), plugin.sha256.clone()))
+            .collect();
+        self.load = Some(Arc::clone(&load));
+        self.begin(prepared.worker, load).await;
+    }
+
+    /// A worker takes over, from another one or from none.
+    async fn begin(&mut self, worker: Worker, load: Arc<Load>) {
+        self.starting = None;
+        self.start_at = None;
+        if let Some(before) = self.serving.take() {
+            before.end(false).await;
+        }
+        let now = Instant::now();
+        // What another worker had is sent again; that one did not die of it.
+        self.hooks.worker_gone(false, now);
+        let (pid, build) = (worker.pid, worker.build.clone());
+        match Serving::begin(worker, Arc::clone(&load), now) {
+            Ok(serving) => {
+                let (generation, checks) = (load.generation, load.checks.len());
+                info!(pid, build, generation, checks, "the plugin worker runs");
+                self.serving = Some(serving);
+            }
+            Err(error) => self.ended(Duration::ZERO, error.to_string()),
+        }
+    }
+
+    /// A worker that was on its way is there, or is not.
+    async fn started(&mut self, result: Result<Worker, FailedStart>) {
+        let Some(starting) = self.starting.take() else {
+            return;
+        };
+        let failed = match result {
+            Ok(worker) => {
+                let load = Arc::clone(&starting.load);
+                return self.begin(worker, load).await;
+            }
+            Err(failed) => failed,
+        };
+        let now = Instant::now();
+        let error = failed.error.to_string();
+        match (&failed.error, failed.death) {
+            (LoadError::Faults(faults), _) => {
+                // All was well when the configuration was adopted: a file has changed since. The
+                // other plugins are not to suffer for it.
+                for fault in faults {
+                    let plugin = &fault.plugin;
+                    error!(plugin, "a plugin is quarantined: {}", fault.message);
+                    self.suspects.quarantine(plugin.clone(), now);
+                }
+            }
+            (LoadError::Start(_), Some(death)) => {
+                warn!(suspects = ?failed.loading, error, "the plugin worker did not come to serve");
+                report_quarantine(&self.suspects.died(death, &failed.loading, now));
+            }
+            (LoadError::Start(_), None) => error!(error, "there is no plugin worker"),
+        }
+        self.list_resting_checks(now);
+        // A worker that is still at work serves all that doesn't rest, and goes on.
+        if self.serving.is_none() {
+            self.ended(Duration::ZERO, error);
+        }
+    }
+
+    /// The worker at work is gone, or of no use any more.
+    async fn lost(&mut self, hung: bool, error: &ConnectionError) {
+        let Some(serving) = self.serving.take() else {
+            return;
+        };
+        let served = serving.since().elapsed();
+        let in_flight = serving.suspects();
+        let (death, end) = serving.end(hung).await;
+        let now = Instant::now();
+        warn!(suspects = ?in_flight, end, "the plugin worker is gone: {error}");
+        report_quarantine(&self.suspects.died(death, &in_flight, now));
+        for hook in self.hooks.worker_gone(true, now) {
+            error!(hook, "a hook doesn't get an event: workers died of it");
+        }
+        self.list_resting_checks(now);
+        self.ended(served, end);
+    }
+
+    /// Plans the next worker.
+    fn ended(&mut self, served: Duration, end: String) {
+        self.last_end = Some(end);
+        self.restarts += 1;
+        // One that is on its way for another reason will do.
+        if self.starting.is_none() {
+            self.start_at = Some(Instant::now() + self.backoff.pause_after(served));
+        }
+    }
+
+    fn list_resting_checks(&mut self, now: Instant) {
+        let Some(load) = &self.load else { return };
+        let resting = self.suspects.resting();
+        let checks = load.checks.iter();
+        let checks = checks.filter(|check| resting.contains(&check.plugin));
+        let before = std::mem::take(&mut self.resting_checks);
+        self.resting_checks = checks
+            .map(|check| {
+                let due = before.get(&check.name).copied().unwrap_or(now);
+                (check.name.clone(), due)
+            })
+            .collect();
+    }
+
+    /// Starts a worker on what doesn't rest.
+    fn start(&mut self) {
+        self.start_at = None;
+        let Some(load) = &self.load else { return };
+        let load = Arc::new(without(load, &self.suspects.resting()));
+        let (source, loaded) = (self.source.clone(), Arc::clone(&load));
+        let task = tokio::spawn(async move { source.start(&loaded).await });
+        self.starting = Some(Starting { task, load });
+    }
+
+    fn hear(&mut self, message: FromWorker) {
+        let Some(serving) = &mut self.serving else {
+            return;
+        };
+        let now = Instant::now();
+        match serving.hear(message, now) {
+            Some(News::Verdict(verdict)) => (self.outlet)(verdict),
+            Some(News::Hook {
+                hook,
+                source,
+                sequence,
+                error,
+            }) => {
+                let fate = self
+                    .hooks
+                    .answered(&hook, &source, sequence, error.is_none(), now);
+                let error = error.unwrap_or_default();
+                match fate {
+                    Fate::Delivered | Fate::Unknown => {}
+                    Fate::Again => debug!(hook, source, error, "a hook failed, and is tried again"),
+                    Fate::GivenUp => {
+                        error!(hook, source, sequence, error, "a hook failed for good")
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Sends what the hooks are to have now.
+    async fn deliver(&mut self) {
+        let Some(serving) = &mut self.serving else {
+            return;
+        };
+        let due = self
+            .hooks
+            .due(Instant::now(), |hook| serving.serves_hook(hook));
+        let sent = due
+            .into_iter()
+            .try_for_each(|(hook, event)| serving.deliver(hook, event));
+        if let Err(error) = sent {
+            let hung = matches!(error, ConnectionError::Behind);
+            self.lost(hung, &error).await;
+        }
+    }
+
+    /// When there is something to do though nothing happens.
+    fn next_wake(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let serving = self.serving.as_ref();
+        let hooks = serving.and_then(|serving| {
+            let serves = |hook: &str| serving.serves_hook(hook);
+            self.hooks.next_wake(now, serves)
+        });
+        let owed = serving.and_then(|serving| serving.owed_until(self.hooks.under_way()));
+        let resting = self.resting_checks.values().min().copied();
+        let released = self.suspects.next_wake();
+        let wakes = [self.start_at, hooks, owed, resting, released];
+        wakes.into_iter().flatten().min()
+    }
+
+    async fn awake(&mut self) {
+        let now = Instant::now();
+        self.tell_resting(now);
+        if self.suspects.release(now) {
+            info!("plugins that rested are tried again");
+            self.list_resting_checks(now);
+            // The worker at work goes on until the next one has loaded everything.
+            if self.starting.is_none() {
+                self.start_at = self.start_at.or(Some(now));
+            }
+        }
+        if self.start_at.is_some_and(|at| at <= now) {
+            self.start();
+        }
+        let event = self.hooks.under_way();
+        let hung = |serving: &mut Serving| serving.is_hung(event, now);
+        if self.serving.as_mut().is_some_and(hung) {
+            self.lost(true, &ConnectionError::Overdue).await;
+        }
+    }
+
+    /// Tells the engine that the checks of resting plugins don't run, as often as they would.
+    fn tell_resting(&mut self, now: Instant) {
+        let Some(load) = &self.load else { return };
+        for check in &load.checks {
+            let Some(due) = self.resting_checks.get_mut(&check.name) else {
+                continue;
+            };
+            if *due > now {
+                continue;
+            }
+            *due = now + Duration::from_millis(check.interval_ms.max(1));
+            let until = self.suspects.rests_until(&check.plugin).unwrap_or(now);
+            let rest = until.saturating_duration_since(now).as_secs();
+            let outcome = Outcome::Fault(Fault {
+                kind: FaultKind::Quarantined,
+                message: format!("plugin {} is tried again in {rest} s", check.plugin),
+            });
+            let name = check.name.clone();
+            (self.outlet)(relay::verdict(name, load.generation, outcome, 0));
+        }
+    }
+
+    fn tell_status(&self) {
+        let status = WorkerStatus {
+            state: match (&self.serving, &self.starting, &self.start_at) {
+                (Some(_), _, _) => WorkerState::Running,
+                (None, Some(_), _) => WorkerState::Starting,
+                (None, None, Some(_)) => WorkerState::Waiting,
+                (None, None, None) => WorkerState::Idle,
+            },
+            pid: self.serving.as_ref().map(Serving::pid),
+            restarts: self.restarts,
+            last_end: self.last_end.clone(),
+            quarantined: self.suspects.resting(),
+            plugins: self.digests.clone(),
+        };
+        self.status.send_if_modified(|told| {
+            let changed = *told != status;
+            *told = status;
+            changed
+        });
+    }
+}
+
+/// The load without some plugins, their checks and their hooks.
+fn without(load: &Load, plugins: &BTreeSet<String>) -> Load {
+    let mut load = load.clone();
+    load.plugins.retain(|spec| !plugins.contains(&spec.name));
+    load.checks.retain(|spec| !plugins.contains(&spec.plugin));
+    load.hooks.retain(|spec| !plugins.contains(&spec.plugin));
+    load
+}
+
+fn report_quarantine(guilty: &[String]) {
+    let seconds = QUARANTINE.as_secs();
+    for plugin in guilty {
+        error!(
+            plugin,
+            seconds, "a plugin is quarantined: workers died of it"
+        );
+    }
+}
+
+async fn started(starting: &mut Option<Starting>) -> Result<Worker, FailedStart> {
+    match starting {
+        Some(starting) => match (&mut starting.task).await {
+            Ok(result) => result,
+            Err(error) => Err(FailedStart::without_task(&error)),
+        },
+        None => pending().await,
+    }
+}
+
+async fn next(serving: &mut Option<Serving>) -> Result<FromWorker, ConnectionError> {
+    match serving {
+        Some(serving) => serving.next().await,
+        None => pending().await,
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake.into()).await,
+        None => pending().await,
+    }
+}
