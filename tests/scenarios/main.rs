@@ -1,4 +1,20 @@
-//! Scenarios: real daemons, real kernel, one network per test.
+//! Scenarios: real daemons on a real kernel, each on a network of its own.
+//!
+//! A scenario waits for states and asserts order; it asserts times only where the protocol gives
+//! bounds that are far apart, since the machine may be busy.
 
+mod addresses;
+mod cable;
+mod control;
+mod garbage;
+mod hooks;
+mod interfaces;
 mod interoperation;
+mod introduction;
+mod plugins;
+mod refusal;
+mod restart;
 mod setup;
+mod stopping;
+mod systemd;
+mod worker;

@@ -7,12 +7,18 @@
 //! against keepalived tells whether the lab itself is right.
 
 pub mod capture;
+pub mod client;
+pub mod forge;
 mod keepalived;
 pub mod lab;
 pub mod mainstay;
 mod namespace;
 pub mod nginx;
 pub mod node;
+pub mod probe;
 pub mod process;
 pub mod skip;
+pub mod stall;
+pub mod systemd;
 pub mod wait;
+pub mod watch;

@@ -42,7 +42,7 @@ pub fn configuration(router: &Router) -> String {
     if let Some(check) = router.nginx {
         let _ = write!(
             text,
-            "[[check]]\nname = \"nginx\"\nplugin = \"process\"\nsettings = {{ name = \"nginx\" }}\ninterval = \"{}ms\"\nrise = 1\nfall = 1\n\n",
+            "[[check]]\nname = \"nginx\"\nplugin = \"process\"\nsettings = {{ name = \"nginx\" }}\ninterval = \"{}ms\"\n\n",
             check.interval.as_millis()
         );
     }

@@ -8,17 +8,19 @@ use std::process::{Command, Stdio};
 use nix::unistd::geteuid;
 
 /// Something a machine may lack.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Need {
     /// To be root, for namespaces and sockets.
     Root,
     /// An executable in the path.
     Executable(&'static str),
+    /// A file that the build or the set-up makes.
+    File(std::path::PathBuf),
 }
 
 impl Need {
     /// Why it is missing; `None` when it is there.
-    fn missing(self) -> Option<String> {
+    fn missing(&self) -> Option<String> {
         match self {
             Self::Root => (!geteuid().is_root()).then(|| "needs root".to_owned()),
             Self::Executable(name) => {
@@ -29,6 +31,7 @@ impl Need {
                     .is_ok_and(|status| status.success());
                 (!found).then(|| format!("needs {name}, which is not installed"))
             }
+            Self::File(path) => (!path.exists()).then(|| format!("needs {}", path.display())),
         }
     }
 }

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# run.sh: every test that this machine can run, after `make build`; `make test` calls it.
+#
+# Unit tests and documentation tests first, then those of the worker in the release profile, so that wasmtime is
+# compiled once, then the lab. A scenario for which something is missing is left out, and said so: the list is printed
+# at the end, and with CI=true it must be the one in tests/skips.txt.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export MAINSTAY_BUILD=${CARGO_TARGET_DIR:-$PWD/target}
+PATH=$PATH:/usr/sbin:/sbin
+for built in "$MAINSTAY_BUILD"/release/{mainstay,mainstay-worker} target/plugins/stock.toml; do
+    [ -e "$built" ] || { echo "run: $built is missing: run \`make build\` first" >&2; exit 69; }
+done
+[ "$MAINSTAY_BUILD" = "$PWD/target" ] || { mkdir -p "$MAINSTAY_BUILD"; cp -rT target/plugins "$MAINSTAY_BUILD/plugins"; }
+
+step() {
+    printf '\n== %s\n' "$*"
+    local begin=$SECONDS
+    "$@"
+    printf '== %s s\n' $((SECONDS - begin))
+}
+
+# cargo-nextest gives each test a process of its own, which the lab needs; from the package registry it takes minutes.
+if ! cargo nextest --version > /dev/null 2>&1; then
+    step cargo install --locked --root "$MAINSTAY_BUILD/tools" cargo-nextest
+    PATH=$MAINSTAY_BUILD/tools/bin:$PATH
+fi
+nextest=(cargo nextest run --config-file tests/nextest.toml)
+
+step tests/guest/build.sh
+skips=$(mktemp)
+trap 'rm -f "$skips"' EXIT
+export MAINSTAY_SKIPS=$skips
+
+status=0
+plugins=(--exclude mainstay-misbehaving)
+step "${nextest[@]}" --workspace --exclude mainstay-worker --exclude mainstay-lab "${plugins[@]}" || status=1
+step cargo test --quiet --doc --workspace --exclude mainstay-worker "${plugins[@]}" || status=1
+step "${nextest[@]}" --release --package mainstay-worker || status=1
+step "${nextest[@]}" --profile lab --package mainstay-lab || status=1
+
+sort -u -o "$skips" "$skips"
+if [ -s "$skips" ]; then
+    printf '\nLeft out on this machine:\n'
+    sed 's/^/  SKIP /' "$skips"
+fi
+if [ "${CI:-}" = true ] && ! diff <(grep -v '^#' tests/skips.txt) "$skips" > /dev/null; then
+    echo 'run: the list differs from tests/skips.txt' >&2
+    status=1
+fi
+exit $status

@@ -1,0 +1,71 @@
+//! Hooks are told of every transition of their router, in order, after it happened.
+
+use anyhow::Result;
+use mainstay_lab::mainstay;
+use mainstay_lab::node::Implementation::Mainstay;
+use mainstay_lab::node::{Router, VIRTUAL};
+use mainstay_lab::wait;
+
+use crate::setup::{LONG, Stage, Which, lacking};
+
+/// The transitions of the hook's lines in a log, as `FROM -> TO`.
+fn transitions(log: &str) -> Vec<(String, String)> {
+    log.lines()
+        .filter(|line| line.contains("id 51)") && line.contains("addresses 192.168.1.100/24"))
+        .filter_map(|line| {
+            let (before, after) = line.split_once(" -> ")?;
+            let from = before.rsplit(' ').next()?.to_owned();
+            let to = after.split(',').next()?.to_owned();
+            Some((from, to))
+        })
+        .collect()
+}
+
+#[test]
+fn every_transition_in_order() -> Result<()> {
+    if lacking("hooks_every_transition_in_order", &[Mainstay]) {
+        return Ok(());
+    }
+    let mut stage = Stage::new(
+        (Mainstay, &Router::fast(100)),
+        (Mainstay, &Router::fast(90)),
+    )?;
+    stage.a.configure(
+        &(mainstay::configuration(&Router::fast(100)) + "\n[[hook]]\nplugin = \"log\"\n"),
+    )?;
+    stage.start()?;
+    for _ in 0..3 {
+        stage.lab.pull_cable(stage.a.host())?;
+        wait::until_true(LONG, "b holds the address", || stage.b.holds(VIRTUAL))?;
+        stage.lab.plug_cable(stage.a.host())?;
+        stage.until_only(Which::A, LONG)?;
+    }
+    let expected: Vec<(String, String)> = [("initialize", "backup"), ("backup", "active")]
+        .into_iter()
+        .chain((0..3).flat_map(|_| {
+            [
+                ("active", "fault"),
+                ("fault", "backup"),
+                ("backup", "active"),
+            ]
+        }))
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        .collect();
+    let mut told = Vec::new();
+    let result = wait::until_true(LONG, "the hook has been told of everything", || {
+        told = transitions(&stage.a.log()?);
+        Ok(told.len() >= expected.len())
+    });
+    assert_eq!(told, expected);
+    result?;
+
+    // And of the end, while the daemon stops.
+    stage.a.stop()?;
+    let told = transitions(&stage.a.log()?);
+    assert_eq!(
+        told.last(),
+        Some(&("active".to_owned(), "initialize".to_owned())),
+        "{told:?}"
+    );
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Plugins that misbehave: each is named, and the others go on.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use mainstay_lab::capture::longest_gap;
+use mainstay_lab::mainstay;
+use mainstay_lab::nginx::Nginx;
+use mainstay_lab::node::Implementation::Mainstay;
+use mainstay_lab::node::{NginxCheck, Router, VIRTUAL};
+use mainstay_lab::process;
+use mainstay_lab::skip::{Need, skip};
+use mainstay_lab::wait;
+use mainstay_lab::watch::AddressWatch;
+use nix::sys::signal::{Signal, kill};
+
+use crate::setup::{LONG, Stage, lacking};
+
+/// A condition that is met as long as plugins run.
+fn router() -> Router {
+    Router {
+        nginx: Some(NginxCheck {
+            interval: Duration::from_millis(300),
+            weight: None,
+        }),
+        ..Router::fast(100)
+    }
+}
+
+/// A check of the misbehaving plugin, declared under a name of its own.
+fn misbehaving(name: &str, behaviour: &str) -> String {
+    let file = mainstay::build().join("test-plugins/misbehaving.wasm");
+    format!(
+        "\n[[plugin]]\nname = \"{name}\"\nfile = {file:?}\n\n[[check]]\nname = \"{name}\"\nplugin = \"{name}\"\n\
+         settings = {{ behaviour = \"{behaviour}\" }}\ninterval = \"300ms\"\ntimeout = \"250ms\"\n"
+    )
+}
+
+/// Whether a scenario has to be left out for want of the plugin.
+fn lacking_plugin(scenario: &str) -> bool {
+    let file = mainstay::build().join("test-plugins/misbehaving.wasm");
+    lacking(scenario, &[Mainstay]) || skip(scenario, &[Need::File(file)])
+}
+
+#[test]
+fn every_kind_is_an_error_by_name() -> Result<()> {
+    if lacking_plugin("every_kind_is_an_error_by_name") {
+        return Ok(());
+    }
+    let mut stage = Stage::new((Mainstay, &router()), (Mainstay, &Router::fast(90)))?;
+    let bad = ["loop", "trap", "memory", "recursion", "megabytes", "fail"];
+    let mut text = mainstay::configuration(&router());
+    for behaviour in bad {
+        text += &misbehaving(behaviour, behaviour);
+    }
+    text += &misbehaving("log-flood", "log-flood");
+    text += &misbehaving("behave", "behave");
+    stage.a.configure(&text)?;
+    let _nginx = Nginx::start(stage.a.host())?;
+    stage.start()?;
+    let watch = AddressWatch::on(stage.a.host())?;
+    stage.capture.clear();
+
+    for behaviour in bad {
+        wait::until_true(LONG, &format!("{behaviour} is an error"), || {
+            let check = stage.a.check(behaviour)?;
+            Ok(check["errors"].as_u64() > Some(0) && check["in-service"] == false)
+        })?;
+        let message = stage.a.check(behaviour)?["message"].to_string();
+        assert!(
+            message.len() > 4 && message.len() < 2048,
+            "{behaviour}: {message}"
+        );
+    }
+    for good in ["behave", "nginx"] {
+        let before = stage.a.check(good)?["runs"].as_u64().context("no runs")?;
+        wait::until_true(LONG, &format!("{good} goes on"), || {
+            let check = stage.a.check(good)?;
+            Ok(check["runs"].as_u64() > Some(before + 5) && check["status"] == "healthy")
+        })?;
+    }
+    let lines = stage.a.log()?.matches("line 99").count();
+    assert!(lines < 500, "{lines} of the flood's lines got into the log");
+    let seen = stage.capture.seen().from(stage.a.host().address());
+    assert!(
+        longest_gap(&seen) < 2 * router().interval,
+        "a gap of {:?}",
+        longest_gap(&seen)
+    );
+    assert_eq!(watch.of(VIRTUAL), []);
+    Ok(())
+}
+
+/// A worker that aborts takes the plugin that was running with it, by name, and no other.
+#[test]
+fn one_that_aborts_the_worker_rests() -> Result<()> {
+    if lacking_plugin("one_that_aborts_the_worker_rests") {
+        return Ok(());
+    }
+    let mut stage = Stage::new((Mainstay, &router()), (Mainstay, &Router::fast(90)))?;
+    stage
+        .a
+        .configure(&(mainstay::configuration(&router()) + &misbehaving("loop", "loop")))?;
+    let _nginx = Nginx::start(stage.a.host())?;
+    stage.start()?;
+    let watch = AddressWatch::on(stage.a.host())?;
+
+    // What a fault in the runtime would do, at moments when nearly always the loop is in flight.
+    let daemon = stage.a.process()?.pid();
+    let mut aborted = Vec::new();
+    wait::until_true(Duration::from_secs(60), "the loop is in quarantine", || {
+        let worker = process::children(daemon)?.into_iter().find(|pid| {
+            !aborted.contains(pid)
+                && process::name(*pid).is_ok_and(|name| name == "mainstay-worker")
+        });
+        if let Some(worker) = worker {
+            let errors = stage.a.check("loop")?["errors"].as_u64();
+            wait::until_true(LONG, "the loop runs", || {
+                let check = stage.a.check("loop")?;
+                Ok(check["errors"].as_u64() > errors
+                    || check["message"].to_string().contains("quarantine"))
+            })?;
+            kill(worker, Signal::SIGABRT)?;
+            aborted.push(worker);
+        }
+        Ok(stage.a.check("loop")?["message"]
+            .to_string()
+            .contains("quarantine"))
+    })
+    .with_context(|| {
+        format!(
+            "{} workers were aborted; {:?}",
+            aborted.len(),
+            stage.a.check("loop")
+        )
+    })?;
+    let before = stage.a.check("nginx")?["runs"]
+        .as_u64()
+        .context("no runs")?;
+    wait::until_true(LONG, "the other check goes on", || {
+        let check = stage.a.check("nginx")?;
+        Ok(check["runs"].as_u64() > Some(before + 3) && check["status"] == "healthy")
+    })?;
+    assert!(stage.a.log()?.contains("loop"));
+    assert_eq!(watch.of(VIRTUAL), []);
+    Ok(())
+}
+
+/// Traps in a row put a check to rest.
+#[test]
+fn one_that_traps_in_a_row_rests() -> Result<()> {
+    if lacking_plugin("one_that_traps_in_a_row_rests") {
+        return Ok(());
+    }
+    let mut stage = Stage::new((Mainstay, &router()), (Mainstay, &Router::fast(90)))?;
+    let trap = misbehaving("trap", "trap") + "quarantine-after = 3\n";
+    stage
+        .a
+        .configure(&(mainstay::configuration(&router()) + &trap))?;
+    let _nginx = Nginx::start(stage.a.host())?;
+    stage.start()?;
+    wait::until_true(LONG, "the trap is in quarantine", || {
+        Ok(stage.a.check("trap")?["message"]
+            .to_string()
+            .contains("quarantine"))
+    })?;
+    // It rests: no more runs while the other check has many.
+    let rested = stage.a.check("trap")?["runs"].as_u64();
+    let before = stage.a.check("nginx")?["runs"]
+        .as_u64()
+        .context("no runs")?;
+    wait::until_true(LONG, "the other check goes on", || {
+        Ok(stage.a.check("nginx")?["runs"].as_u64() > Some(before + 8))
+    })?;
+    assert_eq!(stage.a.check("trap")?["runs"].as_u64(), rested);
+    Ok(())
+}

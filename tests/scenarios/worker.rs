@@ -1,0 +1,157 @@
+//! The plugin worker dies or stands still: no advertisement is missing, no address moves, and the
+//! checks resume.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use mainstay_lab::capture::longest_gap;
+use mainstay_lab::nginx::Nginx;
+use mainstay_lab::node::Implementation::Mainstay;
+use mainstay_lab::node::{NginxCheck, Node, Router, VIRTUAL};
+use mainstay_lab::process;
+use mainstay_lab::wait::{self, SOON};
+use mainstay_lab::watch::AddressWatch;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::setup::{LONG, Stage, lacking};
+
+/// A condition, so that a check that is lost for good would be seen as a failover.
+fn router(priority: u8) -> Router {
+    Router {
+        nginx: Some(NginxCheck {
+            interval: Duration::from_millis(200),
+            weight: None,
+        }),
+        ..Router::fast(priority)
+    }
+}
+
+/// The worker of a node's daemon, when there is one now.
+fn worker(node: &mut Node) -> Result<Option<Pid>> {
+    let daemon = node.process()?.pid();
+    Ok(process::children(daemon)?
+        .into_iter()
+        .find(|pid| process::name(*pid).is_ok_and(|name| name == "mainstay-worker")))
+}
+
+fn runs(node: &Node) -> Result<u64> {
+    node.check("nginx")?["runs"]
+        .as_u64()
+        .context("a check without runs")
+}
+
+/// What must hold all the while: a's advertisements at their interval, and no address that moved.
+fn assert_undisturbed(stage: &Stage, watches: &[AddressWatch]) {
+    let seen = stage.capture.seen();
+    let a = stage.a.host().address();
+    assert_eq!(seen.senders(), [a].into());
+    let gap = longest_gap(&seen.from(a));
+    // None is missing: with one left out there would be two intervals from one to the next.
+    assert!(
+        gap < 2 * Router::fast(100).interval,
+        "an advertisement came {gap:?} after the one before"
+    );
+    for watch in watches {
+        assert_eq!(watch.of(VIRTUAL), [], "the address moved");
+    }
+}
+
+#[test]
+fn killed_fifty_times() -> Result<()> {
+    if lacking("worker_killed_fifty_times", &[Mainstay]) {
+        return Ok(());
+    }
+    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
+    // A stop of the whole machine is none of the worker's doing, so the check may rest for long.
+    let text = mainstay_lab::mainstay::configuration(&router(100)).replace(
+        "interval = \"200ms\"\n",
+        "interval = \"200ms\"\nstale-after = \"120s\"\n",
+    );
+    stage.a.configure(&text)?;
+    let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
+    stage.start()?;
+    wait::until_true(SOON, "the check runs", || Ok(runs(&stage.a)? > 2))?;
+    let watches = [
+        AddressWatch::on(stage.a.host())?,
+        AddressWatch::on(stage.b.host())?,
+    ];
+    stage.capture.clear();
+
+    let mut killed = Vec::new();
+    for _ in 0..50 {
+        let pid = wait::until(LONG, "there is a worker again", || {
+            Ok(worker(&mut stage.a)?.filter(|pid| !killed.contains(pid)))
+        })
+        .with_context(|| format!("after {} kills", killed.len()))?;
+        if killed.len() % 10 == 0 {
+            // Let it come to serve now and then, so that runs are hit too.
+            let before = runs(&stage.a)?;
+            wait::until_true(LONG, "the checks resume", || {
+                Ok(runs(&stage.a)? > before + 5)
+            })?;
+        }
+        kill(pid, Signal::SIGKILL)?;
+        killed.push(pid);
+    }
+    let before = runs(&stage.a)?;
+    wait::until_true(
+        Duration::from_secs(90),
+        "the checks resume after the last kill",
+        || Ok(runs(&stage.a)? > before + 3 && stage.a.check("nginx")?["status"] == "healthy"),
+    )?;
+    assert_undisturbed(&stage, &watches);
+    Ok(())
+}
+
+#[test]
+fn stopped() -> Result<()> {
+    if lacking("worker_stopped", &[Mainstay]) {
+        return Ok(());
+    }
+    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
+    let text = mainstay_lab::mainstay::configuration(&router(100)).replace(
+        "interval = \"200ms\"\n",
+        "interval = \"200ms\"\nstale-after = \"60s\"\n",
+    );
+    stage.a.configure(&text)?;
+    let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
+    stage.start()?;
+    wait::until_true(SOON, "the check runs", || Ok(runs(&stage.a)? > 2))?;
+    let watches = [
+        AddressWatch::on(stage.a.host())?,
+        AddressWatch::on(stage.b.host())?,
+    ];
+    stage.capture.clear();
+
+    let pid = worker(&mut stage.a)?.context("no worker")?;
+    kill(pid, Signal::SIGSTOP)?;
+    // Found out and replaced, without anybody's help.
+    wait::until(Duration::from_secs(60), "another worker is there", || {
+        Ok(worker(&mut stage.a)?.filter(|other| *other != pid))
+    })?;
+    let before = runs(&stage.a)?;
+    wait::until_true(LONG, "the checks resume", || {
+        Ok(runs(&stage.a)? > before + 3)
+    })?;
+    assert_undisturbed(&stage, &watches);
+    Ok(())
+}
+
+/// A check without its worker is stale after a while, and that decides: fail closed.
+#[test]
+fn gone_for_longer_than_a_report_counts() -> Result<()> {
+    if lacking("worker_gone_for_longer_than_a_report_counts", &[Mainstay]) {
+        return Ok(());
+    }
+    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
+    let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
+    stage.start()?;
+    // Its reports count for three intervals and the timeout, 0.8 s. A stopped worker is replaced
+    // only after longer than that.
+    let pid = worker(&mut stage.a)?.context("no worker")?;
+    kill(pid, Signal::SIGSTOP)?;
+    stage.until_only(crate::setup::Which::B, LONG)?;
+    // And back by itself.
+    stage.until_only(crate::setup::Which::A, Duration::from_secs(90))
+}
