@@ -1,0 +1,230 @@
+//! Checks: when they run, and what they remember from run to run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_protocol::{
+    CheckSpec, Fault, FaultKind, FromWorker, LogLevel, Outcome, RunReport, Subject,
+};
+use tokio::time::{Instant, sleep_until};
+
+use crate::bindings::check;
+use crate::context::Context;
+use crate::host::Line;
+use crate::load::Use;
+use crate::plugin::{Answer, Job};
+use crate::report;
+use crate::run::{self, Ending};
+
+/// A check as it is scheduled.
+pub(crate) type Check = Use<CheckSpec>;
+
+/// What a check remembers.
+#[derive(Debug, Default)]
+struct Memory {
+    sequence: u64,
+    previous: Option<check::Status>,
+    carry: Option<Vec<u8>>,
+    /// Runs that trapped or met a limit, in a row.
+    traps: u32,
+}
+
+/// The ticks of a check: the first at once, the others on a grid.
+#[derive(Clone, Copy, Debug)]
+struct Grid {
+    origin: Instant,
+    interval: Duration,
+}
+
+impl Grid {
+    /// The first tick after `now`, and how many were passed over since `last`.
+    fn next(self, last: Instant, now: Instant) -> (Instant, u32) {
+        let index = |at: Instant| {
+            at.saturating_duration_since(self.origin).as_nanos() / self.interval.as_nanos()
+        };
+        let missed = index(now) - index(last);
+        let next = u32::try_from(index(now) + 1).unwrap_or(u32::MAX);
+        (
+            self.origin + self.interval.saturating_mul(next),
+            u32::try_from(missed).unwrap_or(u32::MAX),
+        )
+    }
+}
+
+/// Runs a check at its interval for as long as the worker lives. One run at a time; a tick that
+/// comes while a run is going on is counted and left out.
+///
+/// `phase` moves the ticks after the first one, so that checks of the same interval do not all
+/// run at the same instant.
+pub(crate) async fn schedule(context: Arc<Context>, check: Arc<Check>, phase: Duration) {
+    let start = Instant::now();
+    let interval = Duration::from_millis(check.spec.interval_ms.max(1));
+    let grid = Grid {
+        origin: start + phase,
+        interval,
+    };
+    let mut memory = Memory::default();
+    let mut resting: Option<Instant> = None;
+    let mut due = start;
+    loop {
+        sleep_until(due).await;
+        if resting.is_some_and(|until| Instant::now() >= until) {
+            resting = None;
+            send_quarantine(&context, &check, 0).await;
+        }
+        let (outcome, took, overruns);
+        if resting.is_some() {
+            outcome = Outcome::Fault(Fault {
+                kind: FaultKind::Quarantined,
+                message: format!("rests after {} traps in a row", memory.traps),
+            });
+            took = Duration::ZERO;
+            (due, overruns) = grid.next(due, Instant::now());
+        } else {
+            let mut ending = one_run(&context, &check, memory.request(&check)).await;
+            outcome = memory.settle(&mut ending);
+            took = ending.took;
+            (due, overruns) = grid.next(due, Instant::now());
+            let subject = Subject::Check(check.spec.name.clone());
+            context
+                .send_log(&check.plugin, &subject, ending.lines)
+                .await;
+        }
+        context
+            .outbox
+            .send(&FromWorker::Verdict {
+                check: check.spec.name.clone(),
+                generation: context.generation,
+                outcome,
+                took_us: microseconds(took),
+                overruns,
+            })
+            .await;
+        let limits = &check.plugin.limits;
+        if resting.is_none() && memory.traps >= limits.quarantine_after.max(1) {
+            resting = Some(Instant::now() + Duration::from_millis(limits.quarantine_ms));
+            send_quarantine(&context, &check, limits.quarantine_ms).await;
+        }
+    }
+}
+
+/// Runs a check once, now, apart from its schedule: without its memory and its quarantine.
+pub(crate) async fn run_once(context: &Context, check: &Check) -> RunReport {
+    let mut memory = Memory::default();
+    let mut ending = one_run(context, check, memory.request(check)).await;
+    let outcome = memory.settle(&mut ending);
+    RunReport {
+        check: check.spec.name.clone(),
+        outcome,
+        took_us: microseconds(ending.took),
+        memory_peak: ending.tally.memory_peak(),
+        host_calls: ending.tally.calls(),
+        denied: ending.tally.denied(),
+        log: ending
+            .lines
+            .into_iter()
+            .map(|line| (line.level, line.message))
+            .collect(),
+    }
+}
+
+async fn one_run(context: &Context, check: &Check, request: check::Request) -> Ending {
+    // The semaphore is never closed; without a permit the run would only be less bounded.
+    let _permit = context.runs.acquire().await.ok();
+    let subject = Subject::Check(check.spec.name.clone());
+    context.announce(&check.plugin, &subject).await;
+    let timeout = Duration::from_millis(check.spec.timeout_ms);
+    let job = Job::Check(request);
+    run::run(&check.plugin, &context.shared, job, timeout, true).await
+}
+
+impl Memory {
+    fn request(&mut self, check: &Check) -> check::Request {
+        self.sequence += 1;
+        check::Request {
+            name: check.spec.name.clone(),
+            target: check::Target::Node,
+            settings: check.settings.to_string(),
+            deadline_ms: u32::try_from(check.spec.timeout_ms).unwrap_or(u32::MAX),
+            sequence: self.sequence,
+            previous: self.previous,
+            carry: self.carry.clone(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// Takes over what a run leaves behind and makes its outcome.
+    fn settle(&mut self, ending: &mut Ending) -> Outcome {
+        let answer = std::mem::replace(&mut ending.answer, Ok(Answer::Delivered));
+        match answer {
+            Ok(Answer::Report(raw)) => {
+                self.traps = 0;
+                self.previous = Some(raw.status);
+                let report = report::clamp(&raw);
+                self.carry = report::carry(raw).unwrap_or_else(|size| {
+                    ending.lines.push(Line {
+                        level: LogLevel::Warn,
+                        message: format!("its state of {size} bytes is too large and was not kept"),
+                        fields: Vec::new(),
+                    });
+                    None
+                });
+                Outcome::Report(report)
+            }
+            Ok(_) => Outcome::Fault(Fault {
+                kind: FaultKind::Error,
+                message: "the plugin gave no report".to_owned(),
+            }),
+            Err(fault) => {
+                if matches!(fault.kind, FaultKind::Trap | FaultKind::Limit) {
+                    self.traps = self.traps.saturating_add(1);
+                } else {
+                    self.traps = 0;
+                }
+                Outcome::Fault(fault)
+            }
+        }
+    }
+}
+
+async fn send_quarantine(context: &Context, check: &Check, for_ms: u64) {
+    context
+        .outbox
+        .send(&FromWorker::Quarantine {
+            check: check.spec.name.clone(),
+            for_ms,
+        })
+        .await;
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_that_pass_during_a_run_are_counted_and_left_out() {
+        let origin = Instant::now();
+        let interval = Duration::from_secs(2);
+        let grid = Grid { origin, interval };
+        let at = |seconds: f64| origin + Duration::from_secs_f64(seconds);
+        assert_eq!(grid.next(at(0.0), at(0.5)), (at(2.0), 0));
+        assert_eq!(grid.next(at(2.0), at(2.0)), (at(4.0), 0));
+        assert_eq!(grid.next(at(2.0), at(4.0)), (at(6.0), 1));
+        assert_eq!(grid.next(at(2.0), at(9.9)), (at(10.0), 3));
+    }
+
+    #[test]
+    fn a_phase_delays_the_grid_and_counts_nothing() {
+        let start = Instant::now();
+        let grid = Grid {
+            origin: start + Duration::from_millis(100),
+            interval: Duration::from_secs(1),
+        };
+        let (next, missed) = grid.next(start, start + Duration::from_millis(50));
+        assert_eq!((next, missed), (start + Duration::from_millis(1100), 0));
+    }
+}

@@ -1,0 +1,158 @@
+//! Hooks: events in the order of their source, one call after the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_protocol::{
+    Event, EventPayload, Fault, FaultKind, FromWorker, HookSpec, RouterTransition, Subject,
+};
+use tokio::sync::mpsc;
+
+use crate::bindings::common::{Family, RouterState};
+use crate::bindings::hook;
+use crate::context::Context;
+use crate::load::Use;
+use crate::plugin::Job;
+use crate::run;
+
+/// A hook as it is called.
+pub(crate) type Hook = Use<HookSpec>;
+
+/// Events of one source that wait for one hook, at most.
+const QUEUE: usize = 64;
+/// Sources times hooks, at most; the daemon has as many as it has routers.
+const SOURCES: usize = 4096;
+
+/// The hooks, with a queue for each source that each has had an event of.
+pub(crate) struct Hooks {
+    context: Arc<Context>,
+    hooks: HashMap<String, Arc<Hook>>,
+    queues: HashMap<(String, String), mpsc::Sender<Event>>,
+}
+
+impl Hooks {
+    /// Ready to deliver to these hooks.
+    #[must_use]
+    pub(crate) fn new(context: Arc<Context>, hooks: Vec<Hook>) -> Self {
+        Self {
+            context,
+            hooks: hooks
+                .into_iter()
+                .map(|hook| (hook.spec.name.clone(), Arc::new(hook)))
+                .collect(),
+            queues: HashMap::new(),
+        }
+    }
+
+    /// Takes an event for a hook. Every event is answered by one
+    /// [`FromWorker::HookDone`], at once when it cannot be taken.
+    pub(crate) async fn deliver(&mut self, name: String, event: Event) {
+        let refusal = match self.hooks.get(&name) {
+            None => "there is no such hook",
+            Some(hook) => {
+                let key = (name.clone(), event.source.clone());
+                if !self.queues.contains_key(&key) && self.queues.len() < SOURCES {
+                    let queue = start_queue(self.context.clone(), hook.clone());
+                    self.queues.insert(key.clone(), queue);
+                }
+                let taken = self.queues.get(&key).map(|q| q.try_send(event.clone()));
+                match taken {
+                    Some(Ok(())) => return,
+                    Some(Err(_)) => "too many events of this source are waiting",
+                    None => "there are too many sources",
+                }
+            }
+        };
+        let fault = Fault {
+            kind: FaultKind::Limit,
+            message: refusal.to_owned(),
+        };
+        done(&self.context, name, &event, Some(fault)).await;
+    }
+}
+
+fn start_queue(context: Arc<Context>, hook: Arc<Hook>) -> mpsc::Sender<Event> {
+    let (sender, mut receiver) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        while let Some(event) = receiver.recv().await {
+            let error = call(&context, &hook, &event).await.err();
+            done(&context, hook.spec.name.clone(), &event, error).await;
+        }
+    });
+    sender
+}
+
+async fn call(context: &Context, hook: &Hook, event: &Event) -> Result<(), Fault> {
+    let job = Job::Deliver(translate(hook, event)?);
+    // The semaphore is never closed; without a permit the run would only be less bounded.
+    let _permit = context.runs.acquire().await.ok();
+    let subject = Subject::Hook(hook.spec.name.clone());
+    context.announce(&hook.plugin, &subject).await;
+    let timeout = Duration::from_millis(hook.spec.timeout_ms);
+    let ending = run::run(&hook.plugin, &context.shared, job, timeout, true).await;
+    context.send_log(&hook.plugin, &subject, ending.lines).await;
+    ending.answer.map(drop)
+}
+
+async fn done(context: &Context, hook: String, event: &Event, error: Option<Fault>) {
+    context
+        .outbox
+        .send(&FromWorker::HookDone {
+            hook,
+            source: event.source.clone(),
+            sequence: event.sequence,
+            error,
+        })
+        .await;
+}
+
+/// The event in the words of the contract.
+fn translate(hook: &Hook, event: &Event) -> Result<hook::Event, Fault> {
+    let EventPayload::Router(router) = &event.payload;
+    Ok(hook::Event {
+        sequence: event.sequence,
+        source: event.source.clone(),
+        at_unix_ms: event.at_unix_ms,
+        queued_ms: event.queued_ms,
+        coalesced: event.coalesced,
+        payload: hook::Payload::Router(transition(router).map_err(|message| Fault {
+            kind: FaultKind::Error,
+            message,
+        })?),
+        settings: hook.settings.to_string(),
+        deadline_ms: u32::try_from(hook.spec.timeout_ms).unwrap_or(u32::MAX),
+        attributes: Vec::new(),
+    })
+}
+
+fn transition(router: &RouterTransition) -> Result<hook::RouterTransition, String> {
+    Ok(hook::RouterTransition {
+        router: router.router.clone(),
+        family: match router.family.as_str() {
+            "ipv4" => Family::Ipv4,
+            "ipv6" => Family::Ipv6,
+            other => return Err(format!("there is no address family {other}")),
+        },
+        group: None,
+        interface_name: router.interface.clone(),
+        id: router.id,
+        from: state(&router.from)?,
+        to: state(&router.to)?,
+        priority: router.priority,
+        addresses: router.addresses.clone(),
+        cause: router.cause.clone(),
+        attributes: Vec::new(),
+    })
+}
+
+fn state(name: &str) -> Result<RouterState, String> {
+    Ok(match name {
+        "initialize" => RouterState::Initialize,
+        "backup" => RouterState::Backup,
+        "active" => RouterState::Active,
+        "fault" => RouterState::Fault,
+        "stopped" => RouterState::Stopped,
+        other => return Err(format!("there is no router state {other}")),
+    })
+}

@@ -1,0 +1,38 @@
+//! The plugin worker: runs checks and hooks, WebAssembly components, in a process of its own that
+//! holds no privilege.
+//!
+//! ```text
+//! session   the life of a worker          load      bytes to plugins, all faults
+//! frames    the control stream            run       one call within limits
+//! sandbox   what the process gives up     check     the schedule of the checks
+//! host      what plugins may import       hook      the order of the events
+//! ```
+//!
+//! The daemon speaks to it in the frames of `mainstay-protocol` and never waits for it.
+
+pub mod control;
+pub mod session;
+
+mod bindings;
+mod check;
+mod context;
+mod contract;
+mod engine;
+mod fault;
+mod file;
+mod frames;
+mod grant_line;
+mod grants;
+mod hook;
+mod host;
+mod limits;
+mod load;
+mod plugin;
+mod report;
+mod run;
+mod sandbox;
+mod schema;
+mod tally;
+mod text;
+
+pub use sandbox::SandboxError;

@@ -1,0 +1,188 @@
+//! One run: a fresh instance, one call, within limits that hold whatever the guest does.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use mainstay_protocol::{Fault, FaultKind};
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::bindings::common::PluginError;
+use crate::grants::Grants;
+use crate::host::{Line, RunLog, Shared, State};
+use crate::plugin::{Answer, Job, Plugin};
+use crate::tally::Tally;
+use crate::text::one_line;
+
+/// Bytes that a guest may pass to the host in one call, its answer included.
+const CALL: usize = 1 << 20;
+/// Handles of a guest, at most.
+const HANDLES: usize = 1000;
+/// How much longer than its deadline a run may wait in a host function.
+const GRACE: Duration = Duration::from_millis(50);
+/// The longest message of a fault, in bytes.
+const MESSAGE: usize = 512;
+
+/// What became of a run.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    /// What the plugin answered, or why it did not.
+    pub(crate) answer: Result<Answer, Fault>,
+    /// From instantiation to the end.
+    pub(crate) took: Duration,
+    /// What it did.
+    pub(crate) tally: Arc<Tally>,
+    /// What it logged.
+    pub(crate) lines: Vec<Line>,
+}
+
+/// Runs one job of a plugin and waits for its end, `timeout` and a little at the latest.
+///
+/// With `allowed` false nothing is granted, whatever the configuration says: for calls that only
+/// describe or validate.
+pub(crate) async fn run(
+    plugin: &Plugin,
+    shared: &Arc<Shared>,
+    job: Job,
+    timeout: Duration,
+    allowed: bool,
+) -> Ending {
+    let start = Instant::now();
+    let tally = Arc::new(Tally::default());
+    let log = Arc::new(RunLog::new(plugin.log.clone()));
+    let grants = if allowed {
+        plugin.grants.clone()
+    } else {
+        Arc::new(Grants::default())
+    };
+    let state = State::new(
+        start + timeout,
+        plugin.limits.memory,
+        grants,
+        shared.clone(),
+        tally.clone(),
+        log.clone(),
+    );
+    let call = AssertUnwindSafe(call(plugin, state, job)).catch_unwind();
+    let answer = match tokio::time::timeout(timeout + GRACE, call).await {
+        Err(_) => Err(overdue(timeout)),
+        Ok(Err(panic)) => Err(fault(FaultKind::Trap, &panic_message(&*panic))),
+        Ok(Ok(Err(error))) => Err(explain(&error, plugin, &tally, timeout)),
+        Ok(Ok(Ok(Answer::Failed(error)))) => Err(failed(error, &tally)),
+        Ok(Ok(Ok(answer))) => Ok(answer),
+    };
+    Ending {
+        answer,
+        took: start.elapsed(),
+        tally,
+        lines: log.take(),
+    }
+}
+
+async fn call(plugin: &Plugin, state: State, job: Job) -> wasmtime::Result<Answer> {
+    let mut store = Store::new(plugin.instances.engine(), state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(CALL);
+    store.set_max_component_handles(HANDLES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|context| {
+        if Instant::now() >= context.data().deadline() {
+            return Err(Overdue.into());
+        }
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(tokio::task::yield_now()),
+        ))
+    });
+    let instance = plugin.instances.instantiate_async(&mut store).await?;
+    plugin.perform(&mut store, &instance, job).await
+}
+
+/// Turns the error that ended a run into a fault.
+fn explain(error: &wasmtime::Error, plugin: &Plugin, tally: &Tally, timeout: Duration) -> Fault {
+    if error.is::<Overdue>() || error.downcast_ref() == Some(&Trap::Interrupt) {
+        return overdue(timeout);
+    }
+    if let Some(I32Exit(status)) = error.downcast_ref() {
+        let message = format!("the plugin called exit with status {status}");
+        return fault(FaultKind::Error, &message);
+    }
+    let cause = error.root_cause().to_string();
+    if tally.met_memory_limit() {
+        let limit = plugin.limits.memory;
+        let message = format!("it wanted more than its memory of {limit} bytes: {cause}");
+        return fault(FaultKind::Limit, &message);
+    }
+    if cause.contains(OUT_OF_CALL_FUEL) {
+        let message = format!("it passed more than {CALL} bytes in one call");
+        return fault(FaultKind::Limit, &message);
+    }
+    if cause.contains(TOO_MANY) {
+        return fault(FaultKind::Limit, &cause);
+    }
+    let place = error.downcast_ref().and_then(place).unwrap_or_default();
+    fault(FaultKind::Trap, &format!("{cause}{place}"))
+}
+
+/// How wasmtime words an exhausted budget of one call, and a count over the limiter's. It has no
+/// public types for them; tests hold the words to these.
+const OUT_OF_CALL_FUEL: &str = "fuel allocated for hostcalls";
+const TOO_MANY: &str = "resource limit exceeded";
+
+/// The innermost functions of a trap, as far as the component names them.
+fn place(trace: &WasmBacktrace) -> Option<String> {
+    let text = trace.to_string();
+    let names: Vec<&str> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(" - ").map(|(_, name)| name))
+        .take(3)
+        .collect();
+    (!names.is_empty()).then(|| format!(" in {}", names.join(" < ")))
+}
+
+fn failed(error: PluginError, tally: &Tally) -> Fault {
+    match error {
+        PluginError::InvalidSettings(why) => {
+            fault(FaultKind::Error, &format!("invalid settings: {why}"))
+        }
+        PluginError::NotPermitted(why) => {
+            let lines: Vec<String> = tally.denied().into_iter().map(|(_, line)| line).collect();
+            let grant = match lines.first() {
+                Some(line) => format!("; to grant it: {line}"),
+                None => String::new(),
+            };
+            fault(FaultKind::Error, &format!("not permitted: {why}{grant}"))
+        }
+        PluginError::Timeout => fault(FaultKind::Timeout, "the plugin gave up at its deadline"),
+        PluginError::Failed(why) => fault(FaultKind::Error, &why),
+    }
+}
+
+fn overdue(timeout: Duration) -> Fault {
+    let message = format!("no answer within {} ms", timeout.as_millis());
+    fault(FaultKind::Timeout, &message)
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let what = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    format!("a host function panicked: {what}")
+}
+
+fn fault(kind: FaultKind, message: &str) -> Fault {
+    Fault {
+        kind,
+        message: one_line(message, MESSAGE),
+    }
+}
+
+/// The deadline passed while the guest computed.
+#[derive(Debug, thiserror::Error)]
+#[error("the deadline passed")]
+struct Overdue;

@@ -1,0 +1,77 @@
+//! Capabilities, user, priority and resource limits.
+
+use rustix::io::Errno;
+use rustix::process::{
+    Gid, Resource, Rlimit, Uid, getpriority_process, getuid, setpriority_process, setrlimit,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
+};
+
+use super::SandboxError;
+
+/// How nice the worker is; checks must never take the processor from the daemon.
+const NICE: i32 = 10;
+/// Open files. 128 probes at once, the files of one look at `/proc`, and some to spare.
+const OPEN_FILES: u64 = 512;
+/// User and group "nobody", to become when started by root.
+const NOBODY: u32 = 65534;
+
+/// Sets the limits that hold from now on. Core dumps are off: they would hold plugins' data.
+pub(super) fn limit() -> Result<(), SandboxError> {
+    let cap = |value| Rlimit {
+        current: Some(value),
+        maximum: Some(value),
+    };
+    setrlimit(Resource::Core, cap(0)).map_err(refused("switch off core dumps"))?;
+    let open = rustix::process::getrlimit(Resource::Nofile)
+        .maximum
+        .map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
+    setrlimit(Resource::Nofile, cap(open)).map_err(refused("limit open files"))?;
+    if getpriority_process(None).map_err(refused("read the priority"))? < NICE {
+        setpriority_process(None, NICE).map_err(refused("lower the priority"))?;
+    }
+    Ok(())
+}
+
+/// Gives up root, every capability, and the way back. Returns what was refused but may be.
+pub(super) fn drop_all() -> Result<Option<String>, SandboxError> {
+    // Without CAP_SETPCAP there is nothing to remove: whoever lacks it gains nothing from the set,
+    // since no_new_privs keeps execve from raising anything.
+    for bit in 0..64 {
+        if remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit)).is_err() {
+            break;
+        }
+    }
+    let refusal = getuid().is_root().then(become_nobody).and_then(Result::err);
+    match clear_ambient_capability_set() {
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(error) => return Err(refused("clear the ambient capabilities")(error)),
+    }
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, none).map_err(refused("drop the capabilities"))?;
+    set_no_new_privs(true).map_err(refused("set no_new_privs"))?;
+    Ok(refusal.map(|error| format!("still root: cannot become user {NOBODY}: {error}")))
+}
+
+fn become_nobody() -> Result<(), Errno> {
+    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    // In a user namespace setgroups can be forbidden while there are no groups to give up.
+    if let Err(error) = set_thread_groups(&[])
+        && !rustix::process::getgroups()?.is_empty()
+    {
+        return Err(error);
+    }
+    set_thread_res_gid(group, group, group)?;
+    set_thread_res_uid(user, user, user)
+}
+
+fn refused(what: &'static str) -> impl Fn(Errno) -> SandboxError {
+    move |error| SandboxError::Refused(what, error.into())
+}

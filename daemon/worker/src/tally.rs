@@ -1,0 +1,78 @@
+//! What one run did: counted beside the run, so that it is known even when the run is cut off.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Kinds of denied calls that are kept; a guest can make up as many as it likes.
+const DENIED: usize = 64;
+
+/// The counts of one run.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    memory_peak: AtomicU64,
+    memory_refused: AtomicBool,
+    calls: Mutex<BTreeMap<&'static str, u64>>,
+    denied: Mutex<BTreeMap<String, String>>,
+}
+
+impl Tally {
+    /// Counts a call of `interface.function` and returns how many there were, this one included.
+    pub(crate) fn call(&self, function: &'static str) -> u64 {
+        let mut calls = lock(&self.calls);
+        let count = calls.entry(function).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// Notes a call that was denied, with the line of the configuration that would grant it.
+    pub(crate) fn deny(&self, call: String, line: String) {
+        let mut denied = lock(&self.denied);
+        if denied.len() < DENIED || denied.contains_key(&call) {
+            denied.insert(call, line);
+        }
+    }
+
+    /// Notes the bytes now in memories and tables.
+    pub(crate) fn memory_in_use(&self, bytes: usize) {
+        self.memory_peak.fetch_max(bytes as u64, Relaxed);
+    }
+
+    /// Notes that the instance wanted more than it may have.
+    pub(crate) fn memory_refused(&self) {
+        self.memory_refused.store(true, Relaxed);
+    }
+
+    /// Peak of the bytes in memories and tables.
+    #[must_use]
+    pub(crate) fn memory_peak(&self) -> u64 {
+        self.memory_peak.load(Relaxed)
+    }
+
+    /// Whether a growth was refused.
+    #[must_use]
+    pub(crate) fn met_memory_limit(&self) -> bool {
+        self.memory_refused.load(Relaxed)
+    }
+
+    /// Host calls by `interface.function`.
+    #[must_use]
+    pub(crate) fn calls(&self) -> Vec<(String, u64)> {
+        let calls = lock(&self.calls);
+        calls
+            .iter()
+            .map(|(name, n)| ((*name).to_owned(), *n))
+            .collect()
+    }
+
+    /// Denied calls, each with the line that would grant it.
+    #[must_use]
+    pub(crate) fn denied(&self) -> Vec<(String, String)> {
+        lock(&self.denied).clone().into_iter().collect()
+    }
+}
+
+/// A counter is whole even if a thread panicked while it held the lock.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
