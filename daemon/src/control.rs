@@ -69,3 +69,6 @@ impl Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use super::frame::{self, FrameError, REQUEST_LIMIT, RESPONSE_LIMIT};
 use super::{Admission, Request, Response, RuntimeDir, SOCKET};
 
 /// Connections at a time; further ones wait in the kernel.
-const CONNECTIONS: usize = 16;
+pub(super) const CONNECTIONS: usize = 16;
 
 /// How long a client may take for its request, and to read the response.
 const CLIENT_LIMIT: Duration = Duration::from_secs(5);
@@ -62,6 +62,18 @@ pub(crate) async fn serve<F>(
 ) where
     F: Future<Output = Response> + Send + 'static,
 {
+    serve_within(CLIENT_LIMIT, listener, admission, handle).await;
+}
+
+/// As [`serve`], with this limit for a client's reading and writing.
+pub(super) async fn serve_within<F>(
+    limit: Duration,
+    listener: Listener,
+    admission: Admission,
+    handle: impl Fn(Request) -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = Response> + Send + 'static,
+{
     let handle = Arc::new(handle);
     let mut connections = JoinSet::new();
     loop {
@@ -84,7 +96,7 @@ pub(crate) async fn serve<F>(
         };
         let handle = Arc::clone(&handle);
         connections.spawn(async move {
-            if let Err(error) = answer(stream, refusal, &*handle).await {
+            if let Err(error) = answer(stream, limit, refusal, &*handle).await {
                 tracing::debug!(%error, "a control connection ended early");
             }
         });
@@ -93,12 +105,13 @@ pub(crate) async fn serve<F>(
 
 async fn answer<F: Future<Output = Response>>(
     mut stream: UnixStream,
+    limit: Duration,
     refusal: Option<String>,
     handle: &impl Fn(Request) -> F,
 ) -> Result<(), FrameError> {
     let response = match refusal {
         Some(reason) => Response::failed(format!("refused: {reason}")),
-        None => match within(read(&mut stream)).await {
+        None => match within(limit, read(&mut stream)).await {
             Ok(request) => handle(request).await,
             Err(error @ (FrameError::Json(_) | FrameError::TooLong { .. })) => {
                 Response::failed(format!("not understood: {error}"))
@@ -110,7 +123,7 @@ async fn answer<F: Future<Output = Response>>(
         Ok(frame) => frame,
         Err(error) => frame::encode(&Response::failed(error.to_string()), RESPONSE_LIMIT)?,
     };
-    within(async { Ok(stream.write_all(&frame).await?) }).await
+    within(limit, async { Ok(stream.write_all(&frame).await?) }).await
 }
 
 async fn read(stream: &mut UnixStream) -> Result<Request, FrameError> {
@@ -121,8 +134,11 @@ async fn read(stream: &mut UnixStream) -> Result<Request, FrameError> {
     frame::decode(&body)
 }
 
-async fn within<T>(step: impl Future<Output = Result<T, FrameError>>) -> Result<T, FrameError> {
-    match timeout(CLIENT_LIMIT, step).await {
+async fn within<T>(
+    limit: Duration,
+    step: impl Future<Output = Result<T, FrameError>>,
+) -> Result<T, FrameError> {
+    match timeout(limit, step).await {
         Ok(result) => result,
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     }

@@ -190,3 +190,6 @@ fn reap(mut child: Child, living: Workers, tell: impl FnOnce(ExitStatus) + Send 
 fn lock(living: &Mutex<BTreeSet<u32>>) -> MutexGuard<'_, BTreeSet<u32>> {
     living.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,10 +92,16 @@ impl Supervisor {
 
     /// Ends the worker, after the hooks have had every event, or when `limit` is over.
     pub(crate) async fn stop(&self, limit: Duration) {
-        let (drained, done) = oneshot::channel();
-        if self.orders.send(Order::Drain(drained)).await.is_ok() {
-            let _ = tokio::time::timeout(limit, done).await;
+        let drain = async {
+            let (drained, done) = oneshot::channel();
+            if self.orders.send(Order::Drain(drained)).await.is_ok() {
+                let _ = done.await;
+            }
+        };
+        if tokio::time::timeout(limit, drain).await.is_err() {
+            tracing::warn!("hooks have not had every event before the end");
         }
+        self.task.abort();
     }
 }
 
@@ -104,3 +110,6 @@ impl Drop for Supervisor {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,460 @@
+//! The supervisor against workers that the tests play, one per connection to a socket.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mainstay_core::address::Family;
+use mainstay_core::event::{Cause, RouterState, Transition};
+use mainstay_core::input::{Outcome, Status};
+use mainstay_core::time::{Realtime, Time};
+use mainstay_protocol as protocol;
+use protocol::{
+    CheckSpec, Event, Fault, FaultKind, FromWorker, HookSpec, LoadFault, PluginSpec, Report,
+    Subject, ToWorker, VERSION, WeightChange, frame,
+};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::*;
+use crate::hooks::{self, TransitionSender};
+use crate::worker::{StartError, WorkerState};
+
+/// The daemon's side, and the socket where it finds workers.
+struct Setup {
+    supervisor: Arc<Supervisor>,
+    verdicts: mpsc::UnboundedReceiver<Verdict>,
+    transitions: TransitionSender,
+    listener: UnixListener,
+    _directory: TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("worker.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (sender, verdicts) = mpsc::unbounded_channel();
+        let outlet = move |verdict| sender.send(verdict).unwrap();
+        let (transitions, happened) = hooks::channel();
+        let source = Source::Socket { path };
+        let supervisor = Supervisor::spawn(source, happened, Box::new(outlet));
+        Self {
+            supervisor: Arc::new(supervisor),
+            verdicts,
+            transitions,
+            listener,
+            _directory: directory,
+        }
+    }
+
+    /// The next worker, which has said hello.
+    async fn worker(&self) -> Worker {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        let mut worker = Worker { stream };
+        worker.say_hello(VERSION).await;
+        worker
+    }
+
+    /// The next worker, which has loaded what it was asked to.
+    async fn loaded(&self) -> (Worker, Load) {
+        let mut worker = self.worker().await;
+        let load = worker.answer_load(Vec::new()).await;
+        (worker, load)
+    }
+
+    /// Brings a load into force. Answers with the worker that serves it.
+    async fn adopt(&self, load: Load) -> Worker {
+        let subscriptions = load.hooks.iter().map(|hook| Subscription {
+            hook: hook.name.clone(),
+            routers: None,
+            deadline: Duration::from_secs(5),
+        });
+        let subscriptions = subscriptions.collect();
+        let (prepared, (mut worker, _)) =
+            tokio::join!(self.supervisor.prepare(load), self.loaded());
+        self.supervisor
+            .adopt(prepared.unwrap(), subscriptions)
+            .await;
+        assert_eq!(worker.hear().await, Some(ToWorker::Start));
+        worker
+    }
+
+    /// The status, as soon as it is as wanted.
+    async fn status(&self, wanted: impl Fn(&WorkerStatus) -> bool) -> WorkerStatus {
+        let mut status = self.supervisor.status.clone();
+        status.wait_for(wanted).await.unwrap().clone()
+    }
+}
+
+/// A worker's end of a connection.
+struct Worker {
+    stream: UnixStream,
+}
+
+impl Worker {
+    async fn say(&mut self, message: &FromWorker) {
+        let frame = frame::encode(message).unwrap();
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
+    /// The next message; `None` when the daemon has ended the connection.
+    async fn hear(&mut self) -> Option<ToWorker> {
+        let mut prefix = [0; 4];
+        self.stream.read_exact(&mut prefix).await.ok()?;
+        let mut body = vec![0; frame::body_length(prefix).unwrap()];
+        self.stream.read_exact(&mut body).await.unwrap();
+        Some(frame::decode(&body).unwrap())
+    }
+
+    async fn say_hello(&mut self, version: u32) {
+        let hello = FromWorker::Hello {
+            version,
+            build: "test".to_owned(),
+            pid: 4711,
+        };
+        self.say(&hello).await;
+    }
+
+    async fn answer_load(&mut self, faults: Vec<LoadFault>) -> Load {
+        let Some(ToWorker::Load(load)) = self.hear().await else {
+            panic!("not asked to load");
+        };
+        let loaded = FromWorker::Loaded {
+            generation: load.generation,
+            plugins: Vec::new(),
+            faults,
+        };
+        self.say(&loaded).await;
+        load
+    }
+
+    async fn start_run(&mut self, plugin: &str, check: &str) {
+        let started = FromWorker::RunStarted {
+            plugin: plugin.to_owned(),
+            subject: Subject::Check(check.to_owned()),
+        };
+        self.say(&started).await;
+    }
+
+    async fn find_healthy(&mut self, check: &str, generation: u64) {
+        let report = Report {
+            status: protocol::Status::Healthy,
+            weight: WeightChange::Unchanged,
+            message: "fine".to_owned(),
+            metrics: Vec::new(),
+        };
+        let verdict = FromWorker::Verdict {
+            check: check.to_owned(),
+            generation,
+            outcome: protocol::Outcome::Report(report),
+            took_us: 1,
+            overruns: 0,
+        };
+        self.say(&verdict).await;
+    }
+
+    async fn event(&mut self) -> (String, Event) {
+        match self.hear().await {
+            Some(ToWorker::Event { hook, event }) => (hook, event),
+            other => panic!("not an event: {other:?}"),
+        }
+    }
+
+    async fn finish_event(&mut self, hook: &str, event: &Event, error: Option<&str>) {
+        let done = FromWorker::HookDone {
+            hook: hook.to_owned(),
+            source: event.source.clone(),
+            sequence: event.sequence,
+            error: error.map(|message| Fault {
+                kind: FaultKind::Error,
+                message: message.to_owned(),
+            }),
+        };
+        self.say(&done).await;
+    }
+}
+
+/// Two plugins with a check each, `a` and `b`, and a hook of the second.
+fn load(generation: u64, interval_ms: u64) -> Load {
+    let plugin = |name: &str| PluginSpec {
+        name: name.to_owned(),
+        file: PathBuf::from("/nowhere.wasm"),
+        sha256: None,
+        grants: protocol::Grants::default(),
+        limits: protocol::Limits::default(),
+    };
+    let check = |name: &str, plugin: &str| CheckSpec {
+        name: name.to_owned(),
+        plugin: plugin.to_owned(),
+        settings: serde_json::Value::Null,
+        interval_ms,
+        timeout_ms: interval_ms,
+    };
+    Load {
+        generation,
+        max_concurrent_runs: 4,
+        plugins: vec![plugin("plugin-a"), plugin("plugin-b")],
+        checks: vec![check("a", "plugin-a"), check("b", "plugin-b")],
+        hooks: vec![HookSpec {
+            name: "hook".to_owned(),
+            plugin: "plugin-b".to_owned(),
+            settings: serde_json::Value::Null,
+            timeout_ms: 5_000,
+        }],
+    }
+}
+
+fn transition(sequence: u64) -> Transition {
+    Transition {
+        sequence,
+        router: "VI_1".to_owned(),
+        interface: "eth0".to_owned(),
+        family: Family::Ipv4,
+        id: 51,
+        from: RouterState::Backup,
+        to: RouterState::Active,
+        priority: 100,
+        addresses: Vec::new(),
+        causes: vec![Cause::NeverHeard],
+        at: Time::ZERO,
+        at_unix_ms: Realtime(0),
+    }
+}
+
+const HOUR: u64 = 3_600_000;
+
+#[tokio::test]
+async fn verdicts_of_the_configuration_in_force_reach_the_engine() {
+    let mut setup = Setup::new();
+    let mut worker = setup.adopt(load(7, HOUR)).await;
+    worker.find_healthy("a", 6).await;
+    worker.find_healthy("stranger", 7).await;
+    worker.find_healthy("b", 7).await;
+    let verdict = setup.verdicts.recv().await.unwrap();
+    assert_eq!((verdict.check.as_str(), verdict.generation), ("b", 7));
+    let Outcome::Report { status, .. } = verdict.outcome else {
+        panic!("not a report");
+    };
+    assert_eq!(status, Status::Healthy);
+    let status = setup.supervisor.status();
+    assert_eq!(
+        (status.state, status.pid),
+        (WorkerState::Running, Some(4711))
+    );
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_is_replaced_and_loses_no_event() {
+    let mut setup = Setup::new();
+    let mut worker = setup.adopt(load(1, HOUR)).await;
+    setup.transitions.send(transition(1));
+    setup.transitions.send(transition(2));
+    setup.transitions.send(transition(3));
+    let (hook, event) = worker.event().await;
+    worker.finish_event(&hook, &event, None).await;
+    assert_eq!(worker.event().await.1.sequence, 2);
+    drop(worker);
+
+    let (mut worker, again) = setup.loaded().await;
+    assert_eq!(again, load(1, HOUR));
+    assert_eq!(worker.hear().await, Some(ToWorker::Start));
+    for sequence in [2, 3] {
+        let (hook, event) = worker.event().await;
+        assert_eq!(event.sequence, sequence);
+        worker.finish_event(&hook, &event, None).await;
+    }
+    let status = setup.status(|status| status.restarts == 1).await;
+    assert_eq!(status.last_end.as_deref(), Some("the connection ended"));
+}
+
+#[tokio::test]
+async fn an_event_that_failed_is_sent_again() {
+    let mut setup = Setup::new();
+    let mut worker = setup.adopt(load(1, HOUR)).await;
+    setup.transitions.send(transition(1));
+    let (hook, event) = worker.event().await;
+    worker.finish_event(&hook, &event, Some("no route")).await;
+    let (_, again) = worker.event().await;
+    assert_eq!((again.sequence, &again.payload), (1, &event.payload));
+}
+
+#[tokio::test]
+async fn a_configuration_with_faults_leaves_the_worker_at_work() {
+    let mut setup = Setup::new();
+    let mut worker = setup.adopt(load(1, HOUR)).await;
+    let fault = LoadFault {
+        plugin: "plugin-a".to_owned(),
+        subject: Subject::Load,
+        pointer: None,
+        message: "not a component".to_owned(),
+        help: None,
+    };
+    let bad = async {
+        let mut second = setup.worker().await;
+        second.answer_load(vec![fault.clone()]).await;
+        second.hear().await
+    };
+    let (result, end) = tokio::join!(setup.supervisor.prepare(load(2, HOUR)), bad);
+    let Err(LoadError::Faults(faults)) = result else {
+        panic!("the faults were not told");
+    };
+    assert_eq!(faults, [fault]);
+    assert_eq!(end, None);
+    worker.find_healthy("a", 1).await;
+    assert_eq!(setup.verdicts.recv().await.unwrap().generation, 1);
+}
+
+#[tokio::test]
+async fn a_reload_replaces_the_worker_when_all_is_loaded() {
+    let mut setup = Setup::new();
+    let mut first = setup.adopt(load(1, HOUR)).await;
+    setup.transitions.send(transition(1));
+    assert_eq!(first.event().await.1.sequence, 1);
+    let (prepared, (mut second, _)) =
+        tokio::join!(setup.supervisor.prepare(load(2, HOUR)), setup.loaded());
+    first.find_healthy("a", 1).await;
+    assert_eq!(setup.verdicts.recv().await.unwrap().generation, 1);
+
+    let subscription = Subscription {
+        hook: "hook".to_owned(),
+        routers: None,
+        deadline: Duration::from_secs(5),
+    };
+    let adopt = setup
+        .supervisor
+        .adopt(prepared.unwrap(), vec![subscription]);
+    adopt.await;
+    assert_eq!(second.hear().await, Some(ToWorker::Start));
+    assert_eq!(first.hear().await, None);
+    assert_eq!(second.event().await.1.sequence, 1);
+    second.find_healthy("a", 2).await;
+    assert_eq!(setup.verdicts.recv().await.unwrap().generation, 2);
+    assert_eq!(setup.supervisor.status().restarts, 0);
+}
+
+#[tokio::test]
+async fn a_plugin_that_workers_die_of_rests_and_the_others_go_on() {
+    let mut setup = Setup::new();
+    let mut worker = setup.adopt(load(1, 200)).await;
+    for _ in 0..2 {
+        worker.start_run("plugin-a", "a").await;
+        worker.start_run("plugin-b", "b").await;
+        worker.find_healthy("b", 1).await;
+        setup.verdicts.recv().await.unwrap();
+        drop(worker);
+        let (next, again) = setup.loaded().await;
+        assert_eq!(again.checks.len(), 2);
+        worker = next;
+        assert_eq!(worker.hear().await, Some(ToWorker::Start));
+    }
+    worker.start_run("plugin-a", "a").await;
+    drop(worker);
+
+    let (mut worker, rest) = setup.loaded().await;
+    let checks: Vec<&str> = rest
+        .checks
+        .iter()
+        .map(|check| check.name.as_str())
+        .collect();
+    assert_eq!(checks, ["b"]);
+    assert_eq!(rest.plugins.len(), 1);
+    let quarantined = setup.status(|status| !status.quarantined.is_empty()).await;
+    assert!(quarantined.quarantined.contains("plugin-a"));
+    worker.find_healthy("b", 1).await;
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let verdict = setup.verdicts.recv().await.unwrap();
+        assert_eq!(verdict.generation, 1);
+        match (verdict.check.as_str(), verdict.outcome) {
+            ("a", Outcome::Fault { message }) => {
+                assert!(
+                    message.starts_with("quarantined: plugin plugin-a"),
+                    "{message}"
+                );
+                told.push("a");
+            }
+            ("b", Outcome::Report { .. }) => told.push("b"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(told.contains(&"b"));
+}
+
+#[tokio::test]
+async fn a_plugin_that_can_no_longer_be_loaded_rests_and_the_others_go_on() {
+    let setup = Setup::new();
+    drop(setup.adopt(load(1, HOUR)).await);
+    let fault = LoadFault {
+        plugin: "plugin-b".to_owned(),
+        subject: Subject::Load,
+        pointer: None,
+        message: "the file is missing".to_owned(),
+        help: None,
+    };
+    setup.worker().await.answer_load(vec![fault]).await;
+    let (_worker, rest) = setup.loaded().await;
+    assert_eq!(rest.checks.len(), 1);
+    assert!(rest.hooks.is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_replaced() {
+    let setup = Setup::new();
+    let mut hung = setup.adopt(load(1, 50)).await;
+    let (mut worker, _) = setup.loaded().await;
+    assert_eq!(worker.hear().await, Some(ToWorker::Start));
+    assert_eq!(hung.hear().await, None);
+    let status = setup.status(|status| status.restarts == 1).await;
+    assert!(status.last_end.unwrap().contains("did not answer"));
+}
+
+#[tokio::test]
+async fn a_worker_that_sends_garbage_is_replaced() {
+    let setup = Setup::new();
+    let mut worker = setup.adopt(load(1, HOUR)).await;
+    worker.stream.write_all(&[0xff; 64]).await.unwrap();
+    setup.loaded().await;
+    assert_eq!(worker.hear().await, None);
+}
+
+#[tokio::test]
+async fn a_worker_of_another_version_is_refused() {
+    let setup = Setup::new();
+    let other = async {
+        let (stream, _) = setup.listener.accept().await.unwrap();
+        let mut worker = Worker { stream };
+        worker.say_hello(VERSION + 1).await;
+        worker.hear().await
+    };
+    let (result, end) = tokio::join!(setup.supervisor.prepare(load(1, HOUR)), other);
+    let error = result.unwrap_err();
+    assert!(matches!(error, LoadError::Start(StartError::Connection(_))));
+    assert!(error.to_string().contains("same build"), "{error}");
+    assert_eq!(end, None);
+}
+
+#[tokio::test]
+async fn the_end_waits_for_the_hooks_within_its_limit() {
+    let mut setup = Setup::new();
+    let mut worker = setup.adopt(load(1, HOUR)).await;
+    setup.transitions.send(transition(1));
+    setup.transitions.send(transition(2));
+    let hooks = async {
+        for _ in 0..2 {
+            let (hook, event) = worker.event().await;
+            worker.finish_event(&hook, &event, None).await;
+        }
+        worker.hear().await
+    };
+    let stop = setup.supervisor.stop(Duration::from_secs(60));
+    let ((), end) = tokio::join!(stop, hooks);
+    assert_eq!(end, None);
+
+    let mut setup = Setup::new();
+    let mut deaf = setup.adopt(load(1, HOUR)).await;
+    setup.transitions.send(transition(1));
+    setup.supervisor.stop(Duration::from_millis(50)).await;
+    assert_eq!(deaf.event().await.1.sequence, 1);
+    assert_eq!(deaf.hear().await, None);
+}
