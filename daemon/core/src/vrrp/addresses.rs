@@ -20,8 +20,11 @@ const RETRY: Duration = Duration::from_millis(100);
 /// From the resignation to the next candidacy.
 const REST: Duration = Duration::from_secs(10);
 
-/// Addresses that somebody else keeps removing are restored at once, then no more often than this.
+/// Addresses that somebody else keeps removing are restored no more often than this.
 const RESTORE: Duration = Duration::from_secs(1);
+
+/// A flush is told address by address: what goes within this time is restored in one batch.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// What is under way with a router's addresses.
 #[derive(Debug, Default)]
@@ -35,6 +38,8 @@ pub(super) struct Holding {
     /// All addresses were there while they were wanted: from then on a missing one was taken away.
     complete: bool,
     restored_at: Option<Time>,
+    /// Addresses were taken away: when they are to be added, at the earliest.
+    restore_at: Option<Time>,
     /// The neighbours are to be told once all addresses are there.
     announce: bool,
 }
@@ -45,7 +50,7 @@ impl Holding {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        self.complete
+        self.complete && self.restore_at.is_none()
     }
 
     /// Why the addresses could not be added.
@@ -63,6 +68,7 @@ impl Holding {
         self.complete = false;
         self.failures = 0;
         self.restored_at = None;
+        self.restore_at = None;
     }
 
     /// The router goes on with addresses that were there before: nothing to tell.
@@ -85,6 +91,7 @@ impl Router {
         if !self.holds() {
             self.announcement = None;
             self.holding.complete = false;
+            self.holding.restore_at = None;
             let present = self.select(|prefix| context.interfaces.owns_address(index, prefix));
             if !present.is_empty() {
                 let effect = Effect::RemoveAddresses {
@@ -98,6 +105,7 @@ impl Router {
         let missing = self.select(|prefix| !context.interfaces.has_address(index, prefix));
         if missing.is_empty() {
             self.holding.complete = true;
+            self.holding.restore_at = None;
             if std::mem::take(&mut self.holding.announce) {
                 let now = context.now.boottime;
                 self.announcement = Some(Announcement::new(self.settings.announce, now));
@@ -105,20 +113,24 @@ impl Router {
             }
             return;
         }
+        // What is not there is not announced; once all are back, they are announced anew.
+        self.announcement = None;
         // Whoever only waits to let go does not put anything back.
         if self.phase == Some(Phase::Releasing) {
             return;
         }
         if self.holding.complete {
             let now = context.now.boottime;
-            if let Some(earliest) = self.holding.restored_at.map(|at| at + RESTORE)
-                && now < earliest
-            {
-                self.timers.retry = Some(earliest);
+            let again = self.holding.restored_at.map_or(now, |at| at + RESTORE);
+            let gathered = (now + GATHER).max(again);
+            self.holding.announce = true;
+            let due = *self.holding.restore_at.get_or_insert(gathered);
+            if now < due {
+                self.timers.retry = Some(due);
                 return;
             }
+            self.holding.restore_at = Some(now + RESTORE);
             self.holding.restored_at = Some(now);
-            self.holding.announce = true;
             let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
             context.outbox.notice(
                 self.subject(),
