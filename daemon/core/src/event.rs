@@ -104,7 +104,7 @@ pub enum Cause {
     ResumeTooLate {
         /// Since its last advertisement.
         silent_for: Duration,
-        /// What would have been soon enough: the down interval.
+        /// What would have been soon enough: as many advertisement intervals as a backup waits.
         bound: Duration,
     },
     /// It is the owner of the addresses, priority 255 (`V3-35`).

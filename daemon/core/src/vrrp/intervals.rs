@@ -22,6 +22,13 @@ pub(crate) fn down(version: Version, adverts: u8, priority: u8, interval: Durati
     interval * u32::from(adverts) + skew(version, priority, interval)
 }
 
+/// For how long after its last advertisement an active router can be sure that no backup has taken
+/// over: every one of them waits this long and its skew besides. Its own skew does not count, since
+/// without preemption a backup may have the higher priority and so the shorter wait.
+pub(crate) fn unchallenged(adverts: u8, interval: Duration) -> Duration {
+    interval * u32::from(adverts)
+}
+
 /// How long addresses are kept after priority 0 was announced: a backup that missed the
 /// announcement takes over within this, whatever its priority.
 pub(crate) fn release(version: Version, adverts: u8, interval: Duration) -> Duration {
@@ -69,6 +76,15 @@ mod tests {
     #[test]
     fn v3_34_the_number_of_missed_advertisements_is_configurable() {
         assert_eq!(down(Version::V3, 5, 255, SECOND), 5 * SECOND + SECOND / 256);
+    }
+
+    #[test]
+    fn v3_34_nobody_takes_over_from_an_active_router_before_all_adverts_are_missed() {
+        for priority in 1..=254 {
+            assert!(unchallenged(3, SECOND) < down(Version::V3, 3, priority, SECOND));
+            assert!(unchallenged(5, SECOND) < down(Version::V2, 5, priority, SECOND));
+        }
+        assert_eq!(unchallenged(3, SECOND), 3 * SECOND);
     }
 
     #[test]

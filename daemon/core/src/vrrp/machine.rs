@@ -270,7 +270,7 @@ impl Router {
             && held
         {
             let silent_for = now.since(at);
-            let bound = self.down_interval();
+            let bound = self.resume_bound();
             if silent_for < bound {
                 self.phase = Some(Phase::Resuming);
             } else {
@@ -302,7 +302,7 @@ impl Router {
             .as_ref()
             .map_or(context.now.boottime, |legacy| legacy.at);
         let silent_for = context.now.boottime.since(last);
-        let bound = self.down_interval();
+        let bound = self.resume_bound();
         if silent_for >= bound {
             self.become_backup(context, vec![Cause::ResumeTooLate { silent_for, bound }]);
             self.reconcile(context);
@@ -469,7 +469,7 @@ impl Router {
         });
     }
 
-    fn advertise(&mut self, context: &mut Context<'_>, priority: u8) {
+    pub(super) fn advertise(&mut self, context: &mut Context<'_>, priority: u8) {
         let Some(Attachment {
             index,
             source: Some(source),

@@ -133,7 +133,10 @@ impl Router {
             // V3-55: whoever heard that one must hear this one.
             self.answer(context);
         } else if self.loses_to(heard) {
-            // V3-56.
+            // V3-56. After a partition the winner may never have heard this router, whose address
+            // the neighbours have learnt: one advertisement that loses makes the winner tell them
+            // again (V3-57, K-04).
+            self.advertise(context, self.priority);
             self.yield_to(context, heard);
         } else {
             // V3-57; version 2 stays silent (V2-08). Its neighbours may have learnt the other's

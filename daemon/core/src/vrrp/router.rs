@@ -224,6 +224,13 @@ impl Router {
         )
     }
 
+    pub(super) fn resume_bound(&self) -> Duration {
+        intervals::unchallenged(
+            self.settings.down_timer_adverts,
+            self.settings.advert_interval,
+        )
+    }
+
     pub(super) fn release_bound(&self) -> Duration {
         let RouterSettings {
             version,
