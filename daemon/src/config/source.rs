@@ -13,11 +13,18 @@ use super::table::{Spot, Table};
 /// The longest file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
 
+/// Bytes between two known counts of characters.
+const STEP: usize = 256;
+
 /// A file that has been read.
 #[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
     text: String,
+    /// Offset of each line's first byte.
+    lines: Vec<usize>,
+    /// Characters before each [`STEP`]th byte, so that a column in a long line is quickly told.
+    characters: Vec<usize>,
     readable_by_others: bool,
 }
 
@@ -57,8 +64,17 @@ impl Source {
         }
         let text = String::from_utf8(bytes)
             .map_err(|error| problem(format!("is not UTF-8: {error}"), None))?;
+        let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(newlines.map(|(offset, _)| offset + 1));
+        let characters = text.as_bytes().chunks(STEP).scan(0, |count, chunk| {
+            let before = *count;
+            *count += characters(chunk);
+            Some(before)
+        });
         Ok(Self {
             path: path.to_owned(),
+            lines: lines.collect(),
+            characters: characters.collect(),
             text,
             readable_by_others: mode & 0o004 != 0,
         })
@@ -91,13 +107,23 @@ impl Source {
 
     /// Line and column of a byte of the text.
     pub(super) fn place(&self, offset: usize) -> Place {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        let column = before[line_start..].chars().count() + 1;
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines[line.saturating_sub(1)];
+        let column = self.characters_before(offset) - self.characters_before(start) + 1;
         Place {
             file: self.path.clone(),
             position: Some((line, column)),
+        }
+    }
+
+    fn characters_before(&self, offset: usize) -> usize {
+        let offset = offset.min(self.text.len());
+        let whole = offset / STEP;
+        let rest = &self.text.as_bytes()[whole * STEP..offset];
+        // The end of a text that fills its last chunk has no entry.
+        match self.characters.get(whole) {
+            Some(before) => before + characters(rest),
+            None => characters(self.text.as_bytes()),
         }
     }
 
@@ -110,4 +136,9 @@ impl Source {
             help: None,
         }
     }
+}
+
+/// Characters that begin in these bytes of UTF-8.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }

@@ -1,10 +1,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use super::*;
 
+mod any;
 mod bad;
+mod good;
 
 /// The introduction's configuration, on an interface that every machine has.
 pub(super) const INTRODUCTION: &str = r#"

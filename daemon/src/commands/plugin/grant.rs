@@ -1,0 +1,165 @@
+//! `--grant`: a permission on the command line, as it would stand in the configuration.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use mainstay_protocol::Grants;
+
+/// One permission, such as `process=nginx` or `probe=10.0.0.5:80`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Grant {
+    /// `process` or `process.names`.
+    Name(String),
+    /// `process.commands`.
+    Command(String),
+    /// `process.pid-files`.
+    PidFile(PathBuf),
+    /// `process.units`.
+    Unit(String),
+    /// `process.command-line`.
+    CommandLine(bool),
+    /// `probe.addresses`.
+    Address(String),
+    /// `probe.ports`.
+    Port(u16),
+    /// `probe`: an address or network, and a port.
+    Probe(String, u16),
+}
+
+impl Grant {
+    /// Adds the permission to those that a plugin has.
+    pub(crate) fn add_to(&self, grants: &mut Grants) {
+        let Grants { process, probe } = grants;
+        match self.clone() {
+            Self::Name(name) => process.names.push(name),
+            Self::Command(command) => process.commands.push(command),
+            Self::PidFile(path) => process.pid_files.push(path),
+            Self::Unit(unit) => process.units.push(unit),
+            Self::CommandLine(shown) => process.command_line = shown,
+            Self::Address(address) => probe.addresses.push(address),
+            Self::Port(port) => probe.ports.push(port),
+            Self::Probe(address, port) => {
+                probe.addresses.push(address);
+                probe.ports.push(port);
+            }
+        }
+    }
+}
+
+impl FromStr for Grant {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        let (key, value) = text.split_once('=').ok_or(GrantError::Form)?;
+        if value.is_empty() {
+            return Err(GrantError::Form);
+        }
+        match key {
+            "process" | "process.names" => Ok(Self::Name(value.to_owned())),
+            "process.commands" => Ok(Self::Command(value.to_owned())),
+            "process.pid-files" => Ok(Self::PidFile(PathBuf::from(value))),
+            "process.units" => Ok(Self::Unit(value.to_owned())),
+            "process.command-line" => value
+                .parse()
+                .map(Self::CommandLine)
+                .map_err(|_| GrantError::Flag),
+            "probe.addresses" => Ok(Self::Address(network(value)?)),
+            "probe.ports" => Ok(Self::Port(port(value)?)),
+            "probe" => {
+                let (address, number) = value.rsplit_once(':').ok_or(GrantError::Address)?;
+                let address = address.trim_start_matches('[').trim_end_matches(']');
+                Ok(Self::Probe(network(address)?, port(number)?))
+            }
+            _ => Err(GrantError::Unknown),
+        }
+    }
+}
+
+fn network(text: &str) -> Result<String, GrantError> {
+    if text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok() {
+        Ok(text.to_owned())
+    } else {
+        Err(GrantError::Address)
+    }
+}
+
+fn port(text: &str) -> Result<u16, GrantError> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(GrantError::Port),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// Why a text is no [`Grant`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum GrantError {
+    /// Not `KEY=VALUE`.
+    #[error("write KEY=VALUE, such as process=nginx or probe=10.0.0.5:80")]
+    Form,
+    /// There is no such key.
+    #[error(
+        "there is no such permission; there are process, process.names, process.commands, \
+         process.pid-files, process.units, process.command-line, probe, probe.addresses and \
+         probe.ports"
+    )]
+    Unknown,
+    /// Not a truth value.
+    #[error("write true or false")]
+    Flag,
+    /// Not an address.
+    #[error(
+        "write an address or a network, such as 10.0.0.5 or 10.0.0.0/24, and for probe a port behind it"
+    )]
+    Address,
+    /// Not a port.
+    #[error("a port is a number from 1 to 65535")]
+    Port,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_are_read_as_they_stand_in_the_configuration() {
+        let mut grants = Grants::default();
+        for text in [
+            "process=nginx",
+            "process.commands=java",
+            "process.pid-files=/run/a.pid",
+            "process.units=a.service",
+            "process.command-line=true",
+            "probe=10.0.0.5:80",
+            "probe=[::1]:443",
+            "probe.addresses=10.1.0.0/16",
+            "probe.ports=8080",
+        ] {
+            text.parse::<Grant>().unwrap().add_to(&mut grants);
+        }
+        assert_eq!(grants.process.names, ["nginx"]);
+        assert_eq!(grants.process.commands, ["java"]);
+        assert_eq!(grants.process.pid_files, [PathBuf::from("/run/a.pid")]);
+        assert_eq!(grants.process.units, ["a.service"]);
+        assert!(grants.process.command_line);
+        assert_eq!(grants.probe.addresses, ["10.0.0.5", "::1", "10.1.0.0/16"]);
+        assert_eq!(grants.probe.ports, [80, 443, 8080]);
+    }
+
+    #[test]
+    fn what_is_no_grant_says_why() {
+        for (text, error) in [
+            ("process", GrantError::Form),
+            ("process=", GrantError::Form),
+            ("http=x", GrantError::Unknown),
+            ("process.command-line=yes", GrantError::Flag),
+            ("probe=10.0.0.5", GrantError::Address),
+            ("probe=host:80", GrantError::Address),
+            ("probe=10.0.0.5:0", GrantError::Port),
+            ("probe.ports=http", GrantError::Port),
+        ] {
+            assert_eq!(text.parse::<Grant>(), Err(error), "{text}");
+        }
+    }
+}

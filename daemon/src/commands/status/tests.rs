@@ -1,0 +1,107 @@
+use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
+
+use mainstay_core::address::Family;
+use mainstay_core::event::RouterState;
+use mainstay_core::status::{CheckState, PeerStatus, Priority, RouterCounters, Status};
+use mainstay_core::time::Realtime;
+
+use super::*;
+
+const SINCE: u64 = 1_795_341_600_000;
+
+fn document() -> StatusDocument {
+    let router = RouterStatus {
+        name: "VI_1".to_owned(),
+        interface: "eth0".to_owned(),
+        family: Family::Ipv4,
+        id: 51,
+        state: RouterState::Backup,
+        phase: Some(Phase::Releasing),
+        since_unix_ms: Realtime(SINCE),
+        priority: Priority {
+            base: 100,
+            effective: 80,
+        },
+        active_router: Some([192, 168, 1, 102].into()),
+        addresses: vec!["192.168.1.100/24".parse().unwrap()],
+        holds_addresses: false,
+        faults: vec!["check nginx: none running".to_owned()],
+        warnings: vec!["the weight changes nothing".to_owned()],
+        cause: "192.168.1.102 advertises priority 90, own is 80".to_owned(),
+        peer: Some(PeerStatus {
+            address: [192, 168, 1, 102].into(),
+            priority: 90,
+        }),
+        counters: RouterCounters {
+            rejected: BTreeMap::from([("checksum".to_owned(), 3)]),
+            ..RouterCounters::default()
+        },
+    };
+    let check = CheckStatus {
+        name: "nginx".to_owned(),
+        status: CheckState::Unhealthy,
+        in_service: false,
+        message: "none running\u{1b}[2J".to_owned(),
+        runs: 42,
+        errors: 1,
+        last_run_seconds: 0.0004,
+    };
+    StatusDocument {
+        node: "a".to_owned(),
+        version: "0.1.0".to_owned(),
+        uptime_seconds: 75.5,
+        engine: Status {
+            routers: vec![router],
+            checks: vec![check],
+            interfaces: Vec::new(),
+        },
+        plugins: Vec::new(),
+        worker: crate::worker::WorkerStatus::default(),
+        log_lines_dropped: 0,
+    }
+}
+
+#[test]
+fn people_see_what_is_active_why_and_since_when() {
+    let now = UNIX_EPOCH + Duration::from_millis(SINCE + 65_000);
+    assert_eq!(
+        render(&document(), now),
+        "\
+node a, mainstay 0.1.0, up 1m 15s
+
+ROUTER  INTERFACE  ID  STATE               PRIORITY   ACTIVE ROUTER  SINCE
+VI_1    eth0       51  backup (releasing)  100 -> 80  192.168.1.102  1m 5s ago, 2026-11-22T10:00:00.000Z
+
+VI_1
+  addresses  192.168.1.100/24 (not here)
+  why        192.168.1.102 advertises priority 90, own is 80
+  peer       192.168.1.102 with priority 90
+  fault      check nginx: none running
+  warning    the weight changes nothing
+  rejected   checksum 3
+
+CHECK  STATUS     IN SERVICE  RUNS  ERRORS  LAST RUN  MESSAGE
+nginx  unhealthy  no          42    1       0.4 ms    none running\\u{1b}[2J
+"
+    );
+}
+
+#[test]
+fn json_has_the_keys_that_tools_rely_on() {
+    let mut value = serde_json::to_value(document()).unwrap();
+    times::readable(&mut value);
+    assert_eq!(value["node"], "a");
+    assert_eq!(value["uptime-seconds"], 75.5);
+    let router = &value["routers"][0];
+    assert_eq!(router["state"], "backup");
+    assert_eq!(router["phase"], "releasing");
+    assert_eq!(router["family"], "ipv4");
+    assert_eq!(router["since"], "2026-11-22T10:00:00.000Z");
+    assert_eq!(router["priority"]["base"], 100);
+    assert_eq!(router["priority"]["effective"], 80);
+    assert_eq!(router["active-router"], "192.168.1.102");
+    assert_eq!(router["addresses"][0], "192.168.1.100/24");
+    assert_eq!(value["checks"][0]["status"], "unhealthy");
+    assert_eq!(value["checks"][0]["last-run-seconds"], 0.0004);
+}
