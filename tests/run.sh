@@ -12,7 +12,6 @@ PATH=$PATH:/usr/sbin:/sbin
 for built in "$MAINSTAY_BUILD"/release/{mainstay,mainstay-worker} target/plugins/stock.toml; do
     [ -e "$built" ] || { echo "run: $built is missing: run \`make build\` first" >&2; exit 69; }
 done
-[ "$MAINSTAY_BUILD" = "$PWD/target" ] || { mkdir -p "$MAINSTAY_BUILD"; cp -rT target/plugins "$MAINSTAY_BUILD/plugins"; }
 
 step() {
     printf '\n== %s\n' "$*"

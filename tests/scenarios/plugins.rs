@@ -29,7 +29,7 @@ fn router() -> Router {
 
 /// A check of the misbehaving plugin, declared under a name of its own.
 fn misbehaving(name: &str, behaviour: &str) -> String {
-    let file = mainstay::build().join("test-plugins/misbehaving.wasm");
+    let file = mainstay::misbehaving();
     format!(
         "\n[[plugin]]\nname = \"{name}\"\nfile = {file:?}\n\n[[check]]\nname = \"{name}\"\nplugin = \"{name}\"\n\
          settings = {{ behaviour = \"{behaviour}\" }}\ninterval = \"300ms\"\ntimeout = \"250ms\"\n"
@@ -38,7 +38,7 @@ fn misbehaving(name: &str, behaviour: &str) -> String {
 
 /// Whether a scenario has to be left out for want of the plugin.
 fn lacking_plugin(scenario: &str) -> bool {
-    let file = mainstay::build().join("test-plugins/misbehaving.wasm");
+    let file = mainstay::misbehaving();
     lacking(scenario, &[Mainstay]) || skip(scenario, &[Need::File(file)])
 }
 
@@ -174,4 +174,38 @@ fn one_that_traps_in_a_row_rests() -> Result<()> {
     })?;
     assert_eq!(stage.a.check("trap")?["runs"].as_u64(), rested);
     Ok(())
+}
+
+/// A condition that has never been reported to be met is not met: the node stays out.
+#[test]
+fn one_that_never_answers_keeps_its_router_out() -> Result<()> {
+    if lacking_plugin("one_that_never_answers_keeps_its_router_out") {
+        return Ok(());
+    }
+    let mut stage = Stage::new(
+        (Mainstay, &Router::fast(100)),
+        (Mainstay, &Router::fast(90)),
+    )?;
+    let text = mainstay::configuration(&Router::fast(100))
+        + "track = [\"loop\"]\n"
+        + &misbehaving("loop", "loop");
+    stage.a.configure(&text)?;
+    stage.a.start()?;
+    wait::until_true(LONG, "it has been tried five times", || {
+        // The daemon may not have made its control socket yet.
+        Ok(stage
+            .a
+            .check("loop")
+            .is_ok_and(|check| check["errors"].as_u64() > Some(5)))
+    })?;
+    stage.a.until_state(LONG, "fault")?;
+    assert_eq!(stage.capture.seen().advertisements, []);
+    assert!(!stage.a.holds(VIRTUAL)?);
+    // On reload without it the router is eligible.
+    stage
+        .a
+        .configure(&mainstay::configuration(&Router::fast(100)))?;
+    let output = stage.a.reload()?;
+    assert!(output.status.success(), "{output:?}");
+    stage.a.until_state(LONG, "active")
 }

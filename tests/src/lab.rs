@@ -120,11 +120,6 @@ impl Host {
         &self.files
     }
 
-    /// The path by which its network namespace can be joined.
-    pub fn network_path(&self) -> String {
-        self.namespaces.network_path()
-    }
-
     /// A command to be run on it.
     pub fn command(&self, program: impl AsRef<OsStr>) -> HostCommand<'_> {
         HostCommand::new(self, program)
@@ -144,6 +139,15 @@ impl Host {
     /// When the host's namespaces cannot be joined, or those of `what`.
     pub fn enter<T: Send>(&self, what: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         self.namespaces.enter(what)
+    }
+
+    /// Does something on a thread that has the host's network and nothing else of it; threads that it
+    /// starts have it too.
+    ///
+    /// # Errors
+    /// When the namespace cannot be joined, or those of `what`.
+    pub fn enter_network<T: Send>(&self, what: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        self.namespaces.enter_network(what)
     }
 
     /// The IPv4 addresses of an interface, as `ADDRESS/LENGTH`; none when it does not exist.

@@ -1,7 +1,7 @@
 //! Mainstay as it is built in this tree: where it is, its configuration, its commands.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -13,27 +13,33 @@ use crate::node::{Implementation, Node, Router};
 use crate::process::{HostCommand, Process};
 use crate::wait::{self, SOON};
 
-/// The directory of the build: cargo's target directory, or `MAINSTAY_BUILD`.
-pub fn build() -> PathBuf {
-    std::env::var_os("MAINSTAY_BUILD").map_or_else(
-        || concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into(),
-        PathBuf::from,
-    )
-}
-
-/// The executable.
+/// The executable, in cargo's target directory or in that of `MAINSTAY_BUILD`.
 pub fn executable() -> PathBuf {
-    build().join("release/mainstay")
+    target().join("release/mainstay")
 }
 
-/// The plugin worker.
+/// The plugin worker, beside it.
 pub fn worker() -> PathBuf {
-    build().join("release/mainstay-worker")
+    target().join("release/mainstay-worker")
 }
 
 /// The directory of the stock plugins.
 pub fn plugins() -> PathBuf {
-    build().join("plugins")
+    tree().join("target/plugins")
+}
+
+/// The plugin that misbehaves in every way.
+pub fn misbehaving() -> PathBuf {
+    tree().join("target/test-plugins/misbehaving.wasm")
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("MAINSTAY_BUILD").map_or_else(|| tree().join("target"), PathBuf::from)
+}
+
+fn tree() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests).to_owned()
 }
 
 /// The configuration of a virtual router named `VI_1`.
@@ -97,7 +103,6 @@ fn locations(node: &Node) -> Vec<String> {
         node.configuration().display().to_string(),
         format!("--runtime-dir={files}/run"),
         format!("--state-dir={files}/state"),
-        format!("--cache-dir={files}/cache"),
         format!("--worker={}", worker().display()),
     ]
 }

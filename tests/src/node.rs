@@ -114,6 +114,8 @@ pub struct Node {
     process: Option<Process>,
     host: Host,
     implementation: Implementation,
+    /// Whether its log is not for everybody to see in the end.
+    quiet: bool,
 }
 
 impl Node {
@@ -126,11 +128,22 @@ impl Node {
             host,
             implementation,
             process: None,
+            quiet: false,
         };
         node.configure(&match implementation {
             Implementation::Mainstay => mainstay::configuration(router),
             Implementation::Keepalived => keepalived::configuration(node.host.name(), router),
         })?;
+        Ok(node)
+    }
+
+    /// As [`Self::new`], for who shows the log himself when it matters.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn quiet(host: Host, implementation: Implementation, router: &Router) -> Result<Self> {
+        let mut node = Self::new(host, implementation, router)?;
+        node.quiet = true;
         Ok(node)
     }
 
@@ -232,7 +245,7 @@ impl Node {
 impl Drop for Node {
     /// What the daemon had to say belongs to the output of the test, which is shown when it fails.
     fn drop(&mut self) {
-        if let Ok(log) = self.log() {
+        if let (false, Ok(log)) = (self.quiet, self.log()) {
             eprintln!(
                 "--- {} on {}:\n{log}---",
                 self.implementation,

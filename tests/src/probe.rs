@@ -1,13 +1,13 @@
 //! The client's view of a virtual address: who answers, and for how long nobody does.
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::lab::Host;
 
@@ -131,6 +131,35 @@ impl Prober {
         })
     }
 
+    /// Begins to ask a web server by HTTP, each time on a connection of its own.
+    ///
+    /// # Errors
+    /// When the host's network cannot be joined.
+    pub fn http(host: &Host, address: Ipv4Addr, interval: Duration) -> Result<Self> {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let over = Arc::new(AtomicBool::new(false));
+        let ask = {
+            let (asked, over) = (Arc::clone(&asked), Arc::clone(&over));
+            move || {
+                while !over.load(Ordering::Relaxed) {
+                    let at = Instant::now();
+                    let answered_by = fetch(address).ok();
+                    asked
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(Asked { at, answered_by });
+                    thread::sleep(interval);
+                }
+            }
+        };
+        let thread = host.enter_network(|| Ok(thread::spawn(ask)))?;
+        Ok(Self {
+            asked,
+            over,
+            threads: vec![thread],
+        })
+    }
+
     /// Every question so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked
@@ -161,6 +190,19 @@ impl Drop for Prober {
             let _ = thread.join();
         }
     }
+}
+
+/// What a web server says, within a quarter of a second.
+fn fetch(address: Ipv4Addr) -> Result<String> {
+    const LIMIT: Duration = Duration::from_millis(250);
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((address, 80)), LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("half an answer")?;
+    anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
+    Ok(body.trim_end().to_owned())
 }
 
 /// Notes an answer: the number of the question and the name of who answers.
