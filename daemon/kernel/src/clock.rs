@@ -15,6 +15,11 @@ pub fn now() -> Now {
     }
 }
 
+/// `CLOCK_BOOTTIME`, in nanoseconds.
+pub(crate) fn boottime() -> Duration {
+    clock(ClockId::CLOCK_BOOTTIME)
+}
+
 /// How far apart two readings may be to count as made at one moment.
 const ONE_MOMENT: Duration = Duration::from_micros(10);
 /// How often that is tried.
@@ -26,9 +31,9 @@ pub(crate) fn read() -> (Duration, Duration) {
     let mut apart = Duration::MAX;
     let mut clocks = (Duration::ZERO, Duration::ZERO);
     for _ in 0..ATTEMPTS {
-        let before = clock(ClockId::CLOCK_BOOTTIME);
+        let before = boottime();
         let realtime = clock(ClockId::CLOCK_REALTIME);
-        let after = clock(ClockId::CLOCK_BOOTTIME);
+        let after = boottime();
         let took = after.saturating_sub(before);
         if took < apart {
             apart = took;

@@ -55,8 +55,8 @@ impl VrrpSocket {
     ///
     /// # Errors
     ///
-    /// Without `CAP_NET_RAW`; when the interface is not there or is another one than `interface`;
-    /// when the kernel refuses an option, such as the membership beyond `igmp_max_memberships`.
+    /// Without `CAP_NET_RAW`; when the interface is not there (`ENODEV`), or not under that index
+    /// (`NotFound`); when the kernel refuses an option.
     pub fn open(interface: InterfaceIndex, name: &str, ids: &[u8]) -> io::Result<Self> {
         let kind = Type::RAW.nonblocking().cloexec();
         let socket = Socket::new(Domain::IPV4, kind, Some(Protocol::from(VRRP)))?;
@@ -179,7 +179,7 @@ impl VrrpSocket {
 
     /// Reads one packet into the buffer: its length there, and the kernel's time stamp.
     fn receive_raw(&mut self) -> io::Result<Option<(usize, Option<Duration>)>> {
-        let (now, _) = clock::read();
+        let now = clock::boottime();
         let mut buffers = [IoSliceMut::new(&mut self.packet)];
         let message = loop {
             let flags = MsgFlags::MSG_DONTWAIT;

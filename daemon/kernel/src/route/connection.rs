@@ -99,28 +99,13 @@ impl Connection {
 
     /// All links and addresses as of the last message read.
     ///
-    /// Repeated until it is consistent: until the kernel dropped nothing and no list changed in a
-    /// way that could have hidden an entry while it was read.
+    /// Repeated until it is whole: until the kernel dropped nothing and no list changed in a way that
+    /// could have hidden an entry while it was read.
     pub(super) async fn list(&mut self) -> Result<Table, RouteError> {
         let mut attempts = 0;
         loop {
             self.discard_waiting()?;
-            let mut changes = Vec::new();
-            let mut table = Table::default();
-            let mut consistent = true;
-            for (what, request) in [
-                ("links", message::list_links()),
-                ("addresses", message::list_addresses()),
-            ] {
-                let dump = self.dump(request, &mut table, &mut changes).await;
-                consistent &= dump.map_err(|error| error.naming(what))?;
-            }
-            if consistent {
-                // A change may have been made before or after its entry was listed. Each has its
-                // notification, in order, so that the last word on anything is right.
-                for change in changes {
-                    table.apply(change);
-                }
+            if let Some(table) = self.try_list().await? {
                 return Ok(table);
             }
             attempts += 1;
@@ -130,9 +115,31 @@ impl Connection {
         }
     }
 
-    /// Reads everything that waits and throws it away. After an overrun the kernel goes on dropping,
-    /// without another word, until the socket has once been empty.
-    fn discard_waiting(&mut self) -> io::Result<()> {
+    /// All links and addresses, if both lists are whole.
+    async fn try_list(&mut self) -> Result<Option<Table>, RouteError> {
+        let mut table = Table::default();
+        let mut changes = Vec::new();
+        for (what, request) in [
+            ("links", message::list_links()),
+            ("addresses", message::list_addresses()),
+        ] {
+            let whole = self.dump(request, &mut table, &mut changes).await;
+            if !whole.map_err(|error| error.naming(what))? {
+                return Ok(None);
+            }
+        }
+        // A change may have been made before or after its entry was listed. Each has its
+        // notification, in order, so that the last word on anything is right.
+        for change in changes {
+            table.apply(change);
+        }
+        Ok(Some(table))
+    }
+
+    /// Reads everything that waits and throws it away, the rest of a list that was given up included.
+    /// After an overrun the kernel goes on dropping, without another word, until the socket has once
+    /// been empty.
+    pub(super) fn discard_waiting(&mut self) -> io::Result<()> {
         loop {
             self.buffer.clear();
             self.buffer.reserve(LONGEST_DATAGRAM);
@@ -150,7 +157,6 @@ impl Connection {
     }
 
     /// Enters a list into the table and sets notifications aside; tells whether the list is whole.
-    /// Always reads up to the end of the list, since the kernel makes only one at a time.
     async fn dump(
         &mut self,
         request: RouteNetlinkMessage,
@@ -161,40 +167,35 @@ impl Connection {
         let mut datagram = Vec::new();
         message::append(&mut datagram, request, NLM_F_REQUEST | NLM_F_DUMP, sequence);
         self.send(&datagram).await?;
-        let mut whole = true;
-        let mut ended = false;
-        while !ended {
-            let messages = match self.receive().await? {
-                Incoming::Messages(messages) => messages,
-                Incoming::Overrun => {
-                    whole = false;
-                    continue;
-                }
+        loop {
+            let Incoming::Messages(messages) = self.receive().await? else {
+                return Ok(false);
             };
-            for Message {
-                sequence: of,
-                multipart,
-                interrupted,
-                body,
-            } in messages
-            {
+            for message in messages {
                 // A notification bears the number of the request that caused it, whoever's that was,
                 // but never the flag.
-                let answer = of == sequence;
-                whole &= !(answer && interrupted);
-                match body {
-                    Body::Done(Ok(())) if answer => ended = true,
+                let answer = message.sequence == sequence;
+                if answer && message.interrupted {
+                    return Ok(false);
+                }
+                match message.body {
+                    Body::Done(Ok(())) if answer => return Ok(true),
                     Body::Done(Err(reason)) | Body::Acknowledged(Err(reason)) if answer => {
-                        return Err(DumpError::Refused(reason));
+                        // No room for the first part, or a list is being made already.
+                        let later = is(&reason, Errno::ENOBUFS) || is(&reason, Errno::EBUSY);
+                        return if later {
+                            Ok(false)
+                        } else {
+                            Err(DumpError::Refused(reason))
+                        };
                     }
-                    body if answer && multipart => {
+                    body if answer && message.multipart => {
                         table.apply(body);
                     }
                     body => changes.push(body),
                 }
             }
         }
-        Ok(whole)
     }
 }
 

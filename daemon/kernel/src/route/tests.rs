@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 use mainstay_core::input::{Address, Failure, Mark, Snapshot};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REQUEST};
@@ -124,15 +126,26 @@ fn prefixes(addresses: &[Address]) -> Vec<Prefix> {
 
 /// Adds addresses without giving way to anything else on this thread.
 fn add_at_once(interface: InterfaceIndex, addresses: &[Prefix]) {
-    let socket = netlink_sys::Socket::new(NETLINK_ROUTE).unwrap();
     let mut datagram = Vec::new();
     for prefix in addresses {
         let flags = NLM_F_REQUEST | NLM_F_CREATE;
         message::append(&mut datagram, message::add(interface, *prefix), flags, 1);
     }
+    send_at_once(&datagram);
+}
+
+fn remove_at_once(interface: InterfaceIndex, prefix: Prefix) {
+    let mut datagram = Vec::new();
+    let request = message::remove(interface, prefix);
+    message::append(&mut datagram, request, NLM_F_REQUEST, 1);
+    send_at_once(&datagram);
+}
+
+fn send_at_once(datagram: &[u8]) {
+    let socket = netlink_sys::Socket::new(NETLINK_ROUTE).unwrap();
     let kernel = netlink_sys::SocketAddr::new(0, 0);
     assert_eq!(
-        socket.send_to(&datagram, &kernel, 0).unwrap(),
+        socket.send_to(datagram, &kernel, 0).unwrap(),
         datagram.len()
     );
 }
@@ -476,6 +489,93 @@ fn after_an_overrun_comes_a_new_snapshot() {
             .await;
         assert_eq!(prefixes(&added(&inputs)), [prefix("10.0.0.1/24")]);
         route.stop().await;
+    });
+}
+
+#[test]
+fn after_an_overrun_the_kernel_is_silent_until_all_was_read() {
+    let name = "after_an_overrun_the_kernel_is_silent_until_all_was_read";
+    lab::run_async(name, || async {
+        let hand = Hand::new();
+        hand.cable("left", "right").await;
+        let interface = hand.index("left").await;
+        let mut connection = Connection::open(2048).unwrap();
+        add_at_once(interface, &many(100));
+        let first = connection.receive().await.unwrap();
+        assert!(matches!(first, Incoming::Overrun), "{first:?}");
+        connection.discard_waiting().unwrap();
+        add_at_once(interface, &[prefix("10.0.0.1/24")]);
+        let Incoming::Messages(messages) = connection.receive().await.unwrap() else {
+            panic!("still overrun");
+        };
+        assert!(
+            matches!(messages[0].body, Body::Address { prefix: of, .. } if of == prefix("10.0.0.1/24")),
+            "{messages:?}"
+        );
+    });
+}
+
+/// However it changes while it is listed, what is known in the end is what is there.
+#[test]
+fn a_list_made_while_everything_changes_is_right_in_the_end() {
+    const ROUNDS: u32 = 200;
+    let name = "a_list_made_while_everything_changes_is_right_in_the_end";
+    lab::run_async(name, || async {
+        let hand = Hand::new();
+        hand.cable("left", "right").await;
+        let interface = hand.index("left").await;
+        // Many that stay, so that a list takes its time.
+        add_at_once(interface, &many(200));
+        let restless: Vec<Prefix> = (1..=40)
+            .map(|last| Prefix::new([10, 8, 0, last].into(), 32).unwrap())
+            .collect();
+        let barrier = Arc::new(Barrier::new(2));
+        let there = Arc::clone(&barrier);
+        let fire = thread::spawn(move || {
+            for round in 0..ROUNDS {
+                there.wait();
+                for prefix in &restless {
+                    if round % 2 == 0 {
+                        add_at_once(interface, &[*prefix]);
+                    } else {
+                        remove_at_once(interface, *prefix);
+                    }
+                }
+                there.wait();
+            }
+        });
+        for round in 0..ROUNDS {
+            // Every other time in a buffer that is too small.
+            let buffer = if round / 2 % 2 == 0 {
+                RECEIVE_BUFFER
+            } else {
+                4096
+            };
+            let mut connection = Connection::open(buffer).unwrap();
+            barrier.wait();
+            let mut table = connection.list().await.unwrap();
+            barrier.wait();
+            let [.., high, low] = round.to_be_bytes();
+            let last = Prefix::new([10, 9, high, low].into(), 32).unwrap();
+            add_at_once(interface, &[last]);
+            while table.address(interface, last).is_none() {
+                match connection.receive().await.unwrap() {
+                    Incoming::Messages(messages) => {
+                        for message in messages {
+                            table.apply(message.body);
+                        }
+                    }
+                    Incoming::Overrun => table = connection.list().await.unwrap(),
+                }
+            }
+            let truth = Connection::open(RECEIVE_BUFFER)
+                .unwrap()
+                .list()
+                .await
+                .unwrap();
+            assert_eq!(table.snapshot(), truth.snapshot(), "round {round}");
+        }
+        fire.join().unwrap();
     });
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::{SocketAddr, SocketAddrV4};
 
+use mainstay_core::address::Prefix;
+
 use super::*;
 use crate::lab::{self, Ear, Hand, Namespace, PATIENCE};
 
@@ -76,9 +78,6 @@ fn an_advertisement_arrives_with_what_the_rfc_wants_on_it() {
     let name = "an_advertisement_arrives_with_what_the_rfc_wants_on_it";
     lab::run_async(name, || async {
         let cable = Cable::new().await;
-        // A virtual address that comes first in every order does not become the source.
-        let virtual_address = "10.0.0.0/32".parse().unwrap();
-        cable.hand.add(cable.here, virtual_address).await;
         let mut sender = cable.open(&[51]);
         let mut receiver = cable.open_there(&[51]);
         let ear = cable.peer.within(Ear::new);
@@ -111,6 +110,24 @@ fn an_advertisement_arrives_with_what_the_rfc_wants_on_it() {
         assert_eq!(frame[14], 0x45, "no options");
         assert_eq!(frame[15], 0xc0, "internetwork control");
         assert_eq!(frame[22], 255, "time to live");
+    });
+}
+
+#[test]
+fn the_source_is_the_one_that_is_given() {
+    lab::run_async("the_source_is_the_one_that_is_given", || async {
+        let cable = Cable::new().await;
+        let virtual_address = "10.0.0.100/32".parse().unwrap();
+        cable.hand.add(cable.here, virtual_address).await;
+        let sender = cable.open(&[51]);
+        let mut receiver = cable.open_there(&[51]);
+        // Linux would take the same for both.
+        for source in [HERE, Ipv4Addr::new(10, 0, 0, 100)] {
+            sender
+                .send(source, ALL_VIRTUAL_ROUTERS, &advertisement(51))
+                .unwrap();
+            assert_eq!(next(&mut receiver).source, source);
+        }
     });
 }
 
@@ -312,14 +329,17 @@ fn only_the_interface_itself_is_heard() {
         let far = other
             .within(|| VrrpSocket::open(elsewhere, "far", &[51]))
             .unwrap();
+        let near: Prefix = "10.0.1.1/24".parse().unwrap();
+        cable.hand.add(cable.hand.index("side").await, near).await;
         // Somebody else on this node listens there, so that it gets as far as the sockets.
         let side = cable.hand.index("side").await;
         let mut neighbour = VrrpSocket::open(side, "side", &[51]).unwrap();
         let source = Ipv4Addr::new(10, 0, 1, 2);
-        far.send(source, ALL_VIRTUAL_ROUTERS, &advertisement(51))
-            .unwrap();
-        assert_eq!(next(&mut neighbour).source, source);
-        assert_eq!(receiver.receive().unwrap(), None);
+        for destination in [ALL_VIRTUAL_ROUTERS, near.address()] {
+            far.send(source, destination, &advertisement(51)).unwrap();
+            assert_eq!(next(&mut neighbour).destination, destination);
+            assert_eq!(receiver.receive().unwrap(), None);
+        }
     });
 }
 
