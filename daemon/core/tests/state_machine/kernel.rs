@@ -1,0 +1,204 @@
+//! A kernel that fails, is slow, or has somebody else changing it.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use mainstay_core::action::{ActionId, Effect};
+use mainstay_core::event::{Cause, Fault, RouterState};
+use mainstay_core::input::{Address, Input, Mark};
+use mainstay_core::settings::RouterSettings;
+
+use crate::bench::*;
+
+const OTHER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 101);
+
+fn two_addresses() -> RouterSettings {
+    RouterSettings {
+        addresses: vec![prefix(VIP), prefix(OTHER)],
+        ..router()
+    }
+}
+
+fn added(bench: &Bench) -> usize {
+    let batches = bench.effects.iter().filter_map(|effect| match effect {
+        Effect::AddAddresses { addresses, .. } => Some(addresses.len()),
+        _ => None,
+    });
+    batches.sum()
+}
+
+#[test]
+fn all_addresses_are_added_in_one_batch() {
+    let mut bench = Bench::backup(two_addresses());
+    bench.run_to_deadline();
+    let batches: Vec<_> = bench
+        .effects
+        .iter()
+        .filter(|effect| matches!(effect, Effect::AddAddresses { .. }))
+        .collect();
+    assert_eq!(batches.len(), 1);
+    assert_eq!(added(&bench), 2);
+    assert_eq!(bench.announced(), 10);
+}
+
+#[test]
+fn a_router_that_loses_while_its_addresses_are_being_added_removes_them_afterwards() {
+    let mut bench = Bench::backup(router());
+    bench.silent = true;
+    bench.run_to_deadline();
+    bench.hear(GREATER, 200);
+    assert_eq!(bench.state(), RouterState::Backup);
+    bench.answer_all();
+    assert!(!bench.holds());
+    assert_eq!(bench.announced(), 0);
+}
+
+#[test]
+fn a_router_that_wins_while_its_addresses_are_being_removed_adds_them_afterwards() {
+    let mut bench = Bench::active(router());
+    bench.silent = true;
+    bench.hear(GREATER, 200);
+    bench.run_for(down(PRIORITY));
+    assert_eq!(bench.state(), RouterState::Active);
+    bench.answer_all();
+    assert!(bench.holds());
+    assert_eq!(bench.announced(), 5);
+}
+
+#[test]
+fn an_address_that_cannot_be_added_is_tried_three_times_before_the_router_resigns() {
+    let mut bench = Bench::backup(router());
+    bench.refuses = true;
+    bench.run_to_deadline();
+    assert_eq!(bench.state(), RouterState::Active);
+    assert_eq!(bench.wait(), Some(Duration::from_millis(200)));
+    bench.run_to_deadline();
+    assert_eq!(added(&bench), 1);
+    assert_eq!(bench.wait(), Some(Duration::from_millis(400)));
+    bench.run_to_deadline();
+    let message = "no buffer space".to_owned();
+    let fault = Fault::Addresses { message };
+    assert_eq!(bench.causes(), [Cause::Fault { fault }]);
+    assert_eq!(bench.sent(), [0]);
+    assert_eq!(bench.phase(), None);
+    assert_eq!(bench.wait(), Some(10 * SECOND));
+    // After a rest it is a candidate again.
+    bench.refuses = false;
+    bench.run_to_deadline();
+    assert_eq!(bench.state(), RouterState::Backup);
+    assert_eq!(bench.wait(), Some(down(PRIORITY)));
+}
+
+#[test]
+fn a_failure_that_passes_is_no_fault() {
+    let mut bench = Bench::backup(router());
+    bench.refuses = true;
+    bench.run_to_deadline();
+    bench.run_to_deadline();
+    bench.refuses = false;
+    bench.run_to_deadline();
+    assert!(bench.holds());
+    assert_eq!(bench.announced(), 5);
+    assert_eq!(bench.state(), RouterState::Active);
+    // The count begins anew.
+    bench.refuses = true;
+    bench.lose(VIP);
+    bench.run_for(SECOND);
+    assert_eq!(bench.state(), RouterState::Active);
+}
+
+#[test]
+fn an_address_that_is_taken_away_is_put_back_and_announced() {
+    let mut bench = Bench::active(router());
+    bench.run_for(10 * SECOND);
+    bench.lose(VIP);
+    assert_eq!(added(&bench), 0);
+    assert_eq!(bench.wait(), Some(Duration::from_millis(10)));
+    bench.run_to_deadline();
+    assert!(bench.holds());
+    assert_eq!(bench.announced(), 5);
+    assert_eq!(bench.notices().len(), 1);
+    assert!(bench.transitions().is_empty());
+}
+
+#[test]
+fn addresses_that_are_taken_away_one_after_the_other_are_put_back_together() {
+    let mut bench = Bench::active(two_addresses());
+    bench.lose(VIP);
+    bench.pass(Duration::from_millis(9));
+    bench.lose(OTHER);
+    assert_eq!(added(&bench), 0);
+    bench.run_for(Duration::from_millis(1));
+    assert_eq!(added(&bench), 2);
+    assert_eq!(bench.announced(), 10);
+}
+
+#[test]
+fn the_second_round_does_not_announce_what_was_taken_away() {
+    let mut bench = Bench::active(router());
+    bench.refuses = true;
+    bench.run_for(5 * SECOND - Duration::from_millis(5));
+    bench.lose(VIP);
+    bench.run_for(SECOND / 2);
+    assert_eq!(bench.announced(), 0);
+}
+
+#[test]
+fn whoever_keeps_taking_an_address_away_sees_it_once_a_second() {
+    let mut bench = Bench::active(router());
+    bench.run_for(10 * SECOND);
+    let mut times = 0;
+    for _ in 0..500 {
+        if bench.holds() {
+            times += 1;
+            bench.lose(VIP);
+        }
+        bench.run_for(Duration::from_millis(10));
+    }
+    assert!((5..=6).contains(&times), "{times}");
+}
+
+#[test]
+fn an_address_of_somebody_else_is_never_removed() {
+    let mut bench = Bench::backup(router());
+    bench.input(Input::Address(Address {
+        interface: INDEX,
+        prefix: prefix(VIP),
+        mark: Mark::Other,
+        secondary: true,
+    }));
+    assert!(bench.effects.is_empty(), "{:?}", bench.effects);
+    assert_eq!(bench.router().warnings.len(), 1);
+    bench.run_to_deadline();
+    bench.hear(GREATER, 200);
+    let removed = bench
+        .effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::RemoveAddresses { .. }));
+    assert!(!removed, "{:?}", bench.effects);
+}
+
+#[test]
+fn completions_that_nobody_waits_for_are_harmless() {
+    let mut bench = Bench::active(router());
+    for number in 0..50 {
+        let action = ActionId(number);
+        let result = Ok(());
+        bench.input(Input::Completed { action, result });
+        assert!(bench.effects.is_empty());
+    }
+}
+
+#[test]
+fn new_addresses_are_added_and_announced_and_old_ones_removed() {
+    let mut bench = Bench::active(router());
+    bench.run_for(10 * SECOND);
+    bench.reconfigure(RouterSettings {
+        addresses: vec![prefix(OTHER)],
+        ..router()
+    });
+    assert_eq!(bench.addresses, [prefix(OTHER)]);
+    assert_eq!(bench.announced(), 5);
+    assert_eq!(bench.state(), RouterState::Active);
+    assert!(bench.transitions().is_empty());
+}

@@ -1,0 +1,174 @@
+//! What checks do to a router.
+
+use mainstay_core::event::{Cause, Fault, RouterState};
+use mainstay_core::input::{Input, Outcome, Status, Verdict, WeightChange};
+use mainstay_core::status::CheckState;
+
+use crate::bench::*;
+
+fn backup_with(weight: Option<i16>, status: Status) -> Bench {
+    let mut bench = Bench::new(tracking(weight));
+    bench.look();
+    bench.judge(status);
+    bench
+}
+
+#[test]
+fn a_check_that_has_never_reported_keeps_the_router_out() {
+    let mut bench = Bench::new(tracking(None));
+    bench.look();
+    assert_eq!(bench.state(), RouterState::Fault);
+    assert_eq!(bench.router().faults, ["check nginx: no report yet"]);
+    bench.judge(Status::Healthy);
+    assert_eq!(bench.state(), RouterState::Backup);
+}
+
+#[test]
+fn a_weight_counts_in_the_priority_and_in_the_timer() {
+    for (weight, status, effective) in [
+        (-20, Status::Healthy, 100),
+        (-20, Status::Degraded, 100),
+        (-20, Status::Unhealthy, 80),
+        (20, Status::Healthy, 120),
+        (20, Status::Unhealthy, 100),
+        (-253, Status::Unhealthy, 1),
+        (253, Status::Healthy, 254),
+    ] {
+        let bench = backup_with(Some(weight), status);
+        assert_eq!(bench.router().priority.base, 100);
+        assert_eq!(bench.router().priority.effective, effective);
+        assert_eq!(bench.state(), RouterState::Backup);
+        assert_eq!(bench.wait(), Some(down(effective)), "{weight} {status:?}");
+    }
+}
+
+#[test]
+fn v3_46_a_lowered_priority_no_longer_preempts() {
+    let mut bench = backup_with(Some(-20), Status::Unhealthy);
+    bench.pass(SECOND);
+    bench.hear(LOWER, 90);
+    assert_eq!(bench.wait(), Some(down(80)));
+    bench.judge(Status::Healthy);
+    bench.pass(SECOND);
+    bench.hear(LOWER, 90);
+    assert_eq!(bench.wait(), Some(down(100) - SECOND));
+}
+
+#[test]
+fn an_active_router_tells_its_new_priority_at_once_and_loses_by_it() {
+    let mut bench = backup_with(Some(-20), Status::Healthy);
+    bench.run_for(down(100));
+    assert_eq!(bench.state(), RouterState::Active);
+    bench.judge(Status::Unhealthy);
+    bench.tick();
+    assert_eq!(bench.sent(), [80]);
+    bench.hear(LOWER, 90);
+    assert_eq!(bench.state(), RouterState::Backup);
+    let causes = bench.causes();
+    assert!(matches!(
+        causes[0],
+        Cause::BetterAdvertisement {
+            priority: 90,
+            own: 80,
+            ..
+        }
+    ));
+    assert!(
+        matches!(&causes[1], Cause::Priority { from: 100, to: 80, reason } if reason.contains("nginx")),
+        "{causes:?}"
+    );
+}
+
+#[test]
+fn a_check_without_weight_is_a_fault_that_names_it() {
+    let mut bench = backup_with(None, Status::Healthy);
+    bench.judge(Status::Unhealthy);
+    let fault = Fault::Check {
+        check: "nginx".to_owned(),
+        message: "said so".to_owned(),
+    };
+    assert_eq!(bench.causes(), [Cause::Fault { fault }]);
+    bench.judge(Status::Degraded);
+    assert_eq!(bench.state(), RouterState::Backup);
+}
+
+#[test]
+fn an_owner_keeps_its_priority_whatever_a_check_says() {
+    let mut settings = tracking(Some(-20));
+    settings.priority = with_priority(255).priority;
+    let mut bench = Bench::new(settings);
+    bench.look();
+    bench.judge(Status::Unhealthy);
+    assert_eq!(bench.router().priority.effective, 255);
+    assert_eq!(bench.state(), RouterState::Active);
+}
+
+#[test]
+fn a_verdict_may_replace_or_shift_the_weight() {
+    for (change, effective) in [
+        (WeightChange::Unchanged, 120),
+        (WeightChange::Set(7), 107),
+        (WeightChange::Offset(-5), 115),
+        (WeightChange::Offset(i32::MIN), 1),
+    ] {
+        let mut bench = backup_with(Some(20), Status::Healthy);
+        bench.judge_with(Status::Healthy, change);
+        assert_eq!(bench.router().priority.effective, effective, "{change:?}");
+    }
+}
+
+#[test]
+fn a_verdict_that_is_too_old_no_longer_counts() {
+    let mut bench = backup_with(None, Status::Healthy);
+    bench.run_for(9 * SECOND);
+    assert_eq!(bench.engine.status().checks[0].status, CheckState::Healthy);
+    bench.run_for(SECOND);
+    assert_eq!(bench.engine.status().checks[0].status, CheckState::Unknown);
+    assert_eq!(bench.state(), RouterState::Fault);
+}
+
+#[test]
+fn a_verdict_of_an_earlier_configuration_is_dropped() {
+    let mut bench = backup_with(None, Status::Healthy);
+    bench.reconfigure(tracking(None));
+    let verdict = Verdict {
+        check: "nginx".to_owned(),
+        generation: 1,
+        outcome: Outcome::Fault {
+            message: "late".to_owned(),
+        },
+        took: SECOND,
+    };
+    bench.input(Input::Verdict(verdict));
+    assert!(bench.effects.is_empty());
+    assert_eq!(bench.engine.status().checks[0].errors, 0);
+}
+
+#[test]
+fn a_weight_that_never_hands_over_is_named_once_the_peer_is_known() {
+    let mut bench = backup_with(Some(2), Status::Healthy);
+    assert!(bench.router().warnings.is_empty());
+    bench.hear(LOWER, 90);
+    let warnings = bench.router().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("nginx"), "{warnings:?}");
+}
+
+#[test]
+fn a_check_that_a_reload_adds_does_not_take_the_active_router_down() {
+    let mut bench = Bench::active(router());
+    bench.reconfigure(tracking(None));
+    assert_eq!(bench.state(), RouterState::Active);
+    bench.judge(Status::Healthy);
+    assert_eq!(bench.state(), RouterState::Active);
+    bench.judge(Status::Unhealthy);
+    assert_eq!(bench.state(), RouterState::Fault);
+}
+
+#[test]
+fn a_check_that_a_reload_adds_and_that_never_reports_does_in_the_end() {
+    let mut bench = Bench::active(router());
+    bench.reconfigure(tracking(None));
+    bench.run_for(10 * SECOND);
+    assert_eq!(bench.state(), RouterState::Fault);
+}
