@@ -152,6 +152,9 @@ impl Router {
             self.holding = Holding::default();
             self.timers.retry = None;
             self.timers.rest = None;
+            if self.holds() {
+                self.holding.begin();
+            }
         }
         self.attachment = attachment;
     }

@@ -336,21 +336,27 @@ impl Bench {
             return self.handle(Input::Completed { action: id, result });
         }
         match effect {
-            Effect::AddAddresses { addresses, .. } => {
+            Effect::AddAddresses {
+                interface,
+                addresses,
+            } => {
                 for prefix in addresses {
                     self.addresses.push(*prefix);
                     self.handle(Input::Address(Address {
-                        interface: INDEX,
+                        interface: *interface,
                         prefix: *prefix,
                         mark: Mark::Ours,
                         secondary: true,
                     }));
                 }
             }
-            Effect::RemoveAddresses { addresses, .. } => {
+            Effect::RemoveAddresses {
+                interface,
+                addresses,
+            } => {
                 for prefix in addresses {
                     self.addresses.retain(|known| known != prefix);
-                    let interface = INDEX;
+                    let interface = *interface;
                     let prefix = *prefix;
                     self.handle(Input::AddressGone { interface, prefix });
                 }

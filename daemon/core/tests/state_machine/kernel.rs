@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use mainstay_core::action::{ActionId, Effect};
+use mainstay_core::address::InterfaceIndex;
 use mainstay_core::event::{Cause, Fault, RouterState};
-use mainstay_core::input::{Address, Input, Mark};
+use mainstay_core::input::{Address, Input, Link, Mark, Snapshot};
 use mainstay_core::settings::RouterSettings;
 
 use crate::bench::*;
@@ -201,4 +202,34 @@ fn new_addresses_are_added_and_announced_and_old_ones_removed() {
     assert_eq!(bench.announced(), 5);
     assert_eq!(bench.state(), RouterState::Active);
     assert!(bench.transitions().is_empty());
+}
+
+#[test]
+fn an_interface_that_was_replaced_gets_the_addresses_and_the_neighbours_are_told() {
+    let mut bench = Bench::active(router());
+    bench.run_for(10 * SECOND);
+    let replaced = InterfaceIndex(7);
+    bench.addresses.clear();
+    bench.input(Input::Snapshot(Snapshot {
+        links: vec![Link {
+            index: replaced,
+            ..link(true)
+        }],
+        addresses: vec![Address {
+            interface: replaced,
+            prefix: prefix(OWN),
+            mark: Mark::Other,
+            secondary: false,
+        }],
+    }));
+    assert!(bench.holds());
+    assert_eq!(bench.announced(), 5);
+    assert_eq!(bench.state(), RouterState::Active);
+    let on_the_new_one = bench.effects.iter().filter(|effect| match effect {
+        Effect::AddAddresses { interface, .. }
+        | Effect::Announce { interface, .. }
+        | Effect::Listen { interface, .. } => *interface == replaced,
+        _ => false,
+    });
+    assert_eq!(on_the_new_one.count(), 3);
 }
