@@ -1,0 +1,262 @@
+//! Starts the executable and speaks its protocol.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use mainstay_protocol::{
+    CheckSpec, FromWorker, Grants, HookSpec, Limits, Load, LoadFault, Outcome, PluginInfo,
+    PluginSpec, Run, RunReport, ToWorker, frame,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Longest wait for a frame. Only a worker that hangs comes near it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The executable under test.
+///
+/// # Panics
+/// When it has not been built: a test that finds nothing to test must not pass.
+pub fn executable() -> PathBuf {
+    let path = std::env::var_os("MAINSTAY_WORKER").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/mainstay-worker"),
+        PathBuf::from,
+    );
+    assert!(
+        path.is_file(),
+        "{} is missing: run `make build`, or name the executable in MAINSTAY_WORKER",
+        path.display()
+    );
+    path
+}
+
+/// A worker that said hello.
+pub struct Worker {
+    child: Child,
+    stream: Option<UnixStream>,
+}
+
+/// What to load, with the directory that holds the components.
+pub struct Setup {
+    directory: TempDir,
+    /// What goes into the frame; tests may change it at will.
+    pub load: Load,
+}
+
+impl Setup {
+    /// Nothing yet: generation 7, four runs at once.
+    pub fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            load: Load {
+                generation: 7,
+                max_concurrent_runs: 4,
+                plugins: Vec::new(),
+                checks: Vec::new(),
+                hooks: Vec::new(),
+            },
+        }
+    }
+
+    /// One plugin `p` and one check `c` of it.
+    pub fn with_check(component: &[u8]) -> Self {
+        Self::new().plugin("p", component).check("c", "p")
+    }
+
+    /// Adds a plugin without grants; the following calls may change it.
+    pub fn plugin(mut self, name: &str, bytes: &[u8]) -> Self {
+        let file = self.path(name);
+        std::fs::write(&file, bytes).unwrap();
+        self.load.plugins.push(PluginSpec {
+            name: name.to_owned(),
+            file,
+            sha256: None,
+            grants: Grants::default(),
+            limits: Limits::default(),
+        });
+        self
+    }
+
+    /// Where the component of a plugin is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(format!("{name}.wasm"))
+    }
+
+    /// Adds a check every 100 ms; the following calls may change it.
+    pub fn check(mut self, name: &str, plugin: &str) -> Self {
+        self.load.checks.push(CheckSpec {
+            name: name.to_owned(),
+            plugin: plugin.to_owned(),
+            settings: json!({}),
+            interval_ms: 100,
+            timeout_ms: 100,
+        });
+        self
+    }
+
+    /// Adds a hook with a timeout of one second.
+    pub fn hook(mut self, name: &str, plugin: &str) -> Self {
+        self.load.hooks.push(HookSpec {
+            name: name.to_owned(),
+            plugin: plugin.to_owned(),
+            settings: json!({}),
+            timeout_ms: 1000,
+        });
+        self
+    }
+
+    /// Settings of the last check.
+    pub fn settings(mut self, settings: Value) -> Self {
+        self.load.checks.last_mut().unwrap().settings = settings;
+        self
+    }
+
+    /// Interval and timeout of the last check.
+    pub fn timing(mut self, interval_ms: u64, timeout_ms: u64) -> Self {
+        let check = self.load.checks.last_mut().unwrap();
+        (check.interval_ms, check.timeout_ms) = (interval_ms, timeout_ms);
+        self
+    }
+
+    /// Grants of the last plugin.
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.load.plugins.last_mut().unwrap().grants = grants;
+        self
+    }
+
+    /// Limits of the last plugin.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.load.plugins.last_mut().unwrap().limits = limits;
+        self
+    }
+
+    /// Loads it and returns what is wrong with it.
+    pub fn faults(&self) -> Vec<LoadFault> {
+        Worker::start().load(&self.load).1
+    }
+
+    /// Loads it, which must succeed.
+    pub fn loaded(&self) -> Worker {
+        let mut worker = Worker::start();
+        let (_, faults) = worker.load(&self.load);
+        assert_eq!(faults, []);
+        worker
+    }
+
+    /// Loads it and runs the check `c` once.
+    pub fn run(&self) -> RunReport {
+        self.loaded().run("c")
+    }
+}
+
+impl Worker {
+    /// Starts the executable and waits for its hello.
+    pub fn start() -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(PATIENCE)).unwrap();
+        let child = Command::new(executable())
+            .args(["--fd", "0"])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()
+            .unwrap();
+        let mut worker = Self {
+            child,
+            stream: Some(ours),
+        };
+        match worker.next() {
+            FromWorker::Hello { version, pid, .. } => {
+                assert_eq!(version, mainstay_protocol::VERSION);
+                assert_eq!(pid, worker.pid());
+            }
+            other => panic!("no hello: {other:?}"),
+        }
+        worker
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends one frame.
+    pub fn send(&mut self, message: &ToWorker) {
+        frame::write(self.stream.as_mut().unwrap(), message).unwrap();
+    }
+
+    /// The next frame; panics when the worker ended or hangs.
+    pub fn next(&mut self) -> FromWorker {
+        frame::read(self.stream.as_mut().unwrap())
+            .unwrap()
+            .expect("the worker ended")
+    }
+
+    /// Skips frames until one is of interest.
+    pub fn find<T>(&mut self, mut want: impl FnMut(FromWorker) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = want(self.next()) {
+                return found;
+            }
+        }
+    }
+
+    /// Loads and returns what was found out and what is wrong.
+    pub fn load(&mut self, load: &Load) -> (Vec<PluginInfo>, Vec<LoadFault>) {
+        self.send(&ToWorker::Load(load.clone()));
+        match self.next() {
+            FromWorker::Loaded {
+                generation,
+                plugins,
+                faults,
+            } => {
+                assert_eq!(generation, load.generation);
+                (plugins, faults)
+            }
+            other => panic!("not loaded: {other:?}"),
+        }
+    }
+
+    /// Runs a check once.
+    pub fn run(&mut self, check: &str) -> RunReport {
+        self.send(&ToWorker::Run(Run {
+            check: check.to_owned(),
+        }));
+        self.find(|frame| match frame {
+            FromWorker::Ran(report) => Some(report),
+            _ => None,
+        })
+    }
+
+    /// The next verdict of a check.
+    pub fn verdict(&mut self, wanted: &str) -> (Outcome, u32) {
+        self.find(|frame| match frame {
+            FromWorker::Verdict {
+                check,
+                outcome,
+                overruns,
+                generation,
+                ..
+            } if check == wanted => {
+                assert_eq!(generation, 7);
+                Some((outcome, overruns))
+            }
+            _ => None,
+        })
+    }
+
+    /// Closes the stream, as a daemon that ends, and waits for the worker to end too.
+    pub fn abandon(mut self) -> ExitStatus {
+        drop(self.stream.take());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Already gone is fine; anything else shows in the next line.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+}

@@ -1,0 +1,261 @@
+//! What is refused at load, with which words.
+
+use mainstay_protocol::{LoadFault, Subject};
+use serde_json::json;
+
+use mainstay_worker_tests::guest;
+use mainstay_worker_tests::harness::{Setup, Worker};
+
+/// The only fault of a setup.
+fn fault(setup: &Setup) -> LoadFault {
+    let mut faults = setup.faults();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    faults.remove(0)
+}
+
+fn fault_of_bytes(bytes: &[u8]) -> LoadFault {
+    fault(&Setup::with_check(bytes))
+}
+
+#[test]
+fn a_good_component_is_described_by_its_type() {
+    let setup = Setup::with_check(&guest::healthy());
+    let (plugins, faults) = Worker::start().load(&setup.load);
+    assert_eq!(faults, []);
+    assert_eq!(plugins[0].roles, ["check"]);
+    assert_eq!(plugins[0].api.as_deref(), Some("0.1.0"));
+    assert_eq!(plugins[0].size, guest::healthy().len() as u64);
+    assert_eq!(plugins[0].sha256.len(), 64);
+}
+
+#[test]
+fn files_that_are_no_components_are_refused_each_with_advice() {
+    let component = guest::healthy();
+    let half = &component[..component.len() / 2];
+    for (bytes, what, advice) in [
+        (&b""[..], "is empty", "copy"),
+        (half, "cut short", "copy"),
+        (b"\x7fELF\x02\x01\x01", "native code", ".wasm"),
+        (
+            b"\0asm\x01\0\0\0",
+            "core WebAssembly module",
+            "component new",
+        ),
+        (b"(component)", "text form", "wasm-tools parse"),
+        (b"#!/bin/sh\npgrep nginx\n", "script", "stock plugins"),
+        (b"hello", "not WebAssembly", "NAME.wasm"),
+    ] {
+        let fault = fault_of_bytes(bytes);
+        assert!(fault.message.contains(what), "{fault:?}");
+        assert!(fault.help.as_ref().unwrap().contains(advice), "{fault:?}");
+        assert_eq!(fault.subject, Subject::Load);
+    }
+}
+
+#[test]
+fn a_component_with_a_flipped_byte_is_refused_or_harmless() {
+    let component = guest::healthy();
+    let mut refused = 0;
+    for position in (8..component.len()).step_by(component.len() / 40) {
+        let mut bytes = component.clone();
+        bytes[position] ^= 0xff;
+        let mut worker = Worker::start();
+        let (_, faults) = worker.load(&Setup::with_check(&bytes).load);
+        refused += usize::from(!faults.is_empty());
+    }
+    assert!(refused > 10, "{refused} refused");
+}
+
+#[test]
+fn a_file_that_is_missing_is_named() {
+    let setup = Setup::with_check(&guest::healthy());
+    std::fs::remove_file(setup.path("p")).unwrap();
+    let fault = fault(&setup);
+    assert!(fault.message.contains("there is no file"), "{fault:?}");
+    assert!(fault.message.contains("p.wasm"), "{fault:?}");
+}
+
+#[test]
+fn another_file_than_the_pinned_one_is_refused() {
+    let mut setup = Setup::with_check(&guest::healthy());
+    setup.load.plugins[0].sha256 = Some("0".repeat(64));
+    let fault = fault(&setup);
+    assert!(fault.message.contains("not the pinned file"), "{fault:?}");
+    assert!(fault.help.unwrap().contains("sha256 = \""));
+}
+
+#[test]
+fn every_import_that_does_not_exist_is_listed() {
+    let bytes = guest::component(
+        "strange",
+        &guest::module(
+            r#"(import "test:worlds/teleport" "beam" (func))
+               (import "wasi:http/types@0.2.0" "http-error" (func))"#,
+            &guest::run("unreachable"),
+        ),
+    );
+    let fault = fault_of_bytes(&bytes);
+    assert!(fault.message.contains("test:worlds/teleport"), "{fault:?}");
+    assert!(fault.message.contains("wasi:http/types@0.2.0"), "{fault:?}");
+}
+
+#[test]
+fn a_plugin_of_another_world_is_refused_where_it_is_used() {
+    let hook = guest::component(
+        "hook",
+        &guest::module(
+            "",
+            r#"(func (export "mainstay:plugin/hook@0.1.0#on-event") (param i32) (result i32)
+                 unreachable)"#,
+        ),
+    );
+    let fault = fault_of_bytes(&hook);
+    assert_eq!(fault.subject, Subject::Check("c".into()));
+    assert!(fault.message.contains("it is a hook"), "{fault:?}");
+
+    let setup = Setup::new().plugin("p", &guest::healthy()).hook("h", "p");
+    let fault = self::fault(&setup);
+    assert_eq!(fault.subject, Subject::Hook("h".into()));
+    assert!(fault.message.contains("it is a check"), "{fault:?}");
+
+    let fault = fault_of_bytes(&guest::component("nothing", "(module)"));
+    assert!(fault.message.contains("nor any other"), "{fault:?}");
+}
+
+#[test]
+fn an_export_of_another_type_is_refused_at_load() {
+    let component = r#"(component
+      (core module $m (func (export "f")))
+      (core instance $i (instantiate $m))
+      (func $run (canon lift (core func $i "f")))
+      (instance $check (export "run" (func $run)))
+      (export "mainstay:plugin/check@0.1.0" (instance $check)))"#;
+    let fault = fault_of_bytes(&wat::parse_str(component).unwrap());
+    assert!(fault.message.contains("instantiated"), "{fault:?}");
+}
+
+#[test]
+fn all_faults_of_all_plugins_come_at_once() {
+    let mut setup = Setup::new()
+        .plugin("broken", b"hello")
+        .plugin("fine", &guest::healthy())
+        .check("one", "broken")
+        .check("two", "fine")
+        .check("three", "absent")
+        .hook("four", "fine");
+    setup.load.plugins[1].grants.probe.addresses = vec!["web1".into()];
+    let faults = setup.faults();
+    let about: Vec<&str> = faults.iter().map(|f| f.plugin.as_str()).collect();
+    assert_eq!(about, ["broken", "fine", "absent"], "{faults:?}");
+    assert!(faults[1].message.contains("web1"), "{faults:?}");
+}
+
+const SCHEMA: &str = r#"{"type":"object","properties":{"min":{"type":"integer","minimum":1}}}"#;
+
+/// A plugin with these bodies of `describe` and `validate`. Name, version, summary and schema
+/// stand at the start of its memory, a pointer and a message at 512.
+fn described(describe: &str, validate: &str) -> Vec<u8> {
+    let schema = SCHEMA.replace('"', "\\22");
+    let items = format!(
+        r#"(data (i32.const 0) "toy0.1.0a toy{schema}")
+           (data (i32.const 512) "/name is wrong")"#
+    );
+    let rest = format!(
+        r#"{run}
+           (func (export "mainstay:plugin/lifecycle@0.1.0#describe") (result i32) {describe})
+           (func (export "mainstay:plugin/lifecycle@0.1.0#validate") (param i32 i32) (result i32)
+             {validate})"#,
+        run = guest::run("(call $report (i32.const 0) (i32.const 0) (i32.const 3))"),
+    );
+    guest::component("described", &guest::module(&items, &rest))
+}
+
+/// The result of a `describe` with name, version, summary and schema.
+fn description() -> String {
+    let length = SCHEMA.len();
+    let words = [
+        (0, 0),
+        (4, 3),
+        (8, 3),
+        (12, 5),
+        (16, 8),
+        (20, 5),
+        (32, 1),
+        (36, 13),
+        (40, length),
+    ];
+    words
+        .map(|(at, word)| format!("(i32.store offset={at} (i32.const 1024) (i32.const {word}))"))
+        .concat()
+        + "(i32.const 1024)"
+}
+
+/// The result of a `validate` without problems.
+const VALID: &str = "(i32.const 1024)";
+
+/// The result of a `validate` with one: pointer `/name`, message `is wrong`.
+const INVALID: &str = "
+  (i32.store8 (i32.const 1024) (i32.const 1))
+  (i32.store offset=4 (i32.const 1024) (i32.const 1100))
+  (i32.store offset=8 (i32.const 1024) (i32.const 1))
+  (i32.store (i32.const 1100) (i32.const 512)) (i32.store (i32.const 1104) (i32.const 5))
+  (i32.store (i32.const 1108) (i32.const 518)) (i32.store (i32.const 1112) (i32.const 8))
+  (i32.const 1024)";
+
+#[test]
+fn a_description_is_taken_over() {
+    let setup = Setup::with_check(&described(&description(), VALID));
+    let (plugins, faults) = Worker::start().load(&setup.load);
+    assert_eq!(faults, []);
+    let described = plugins[0].described.clone().unwrap();
+    assert_eq!(described, ("toy".into(), "0.1.0".into(), "a toy".into()));
+    let schema = plugins[0].settings_schema.clone().unwrap();
+    assert_eq!(schema["properties"]["min"]["minimum"], 1);
+}
+
+#[test]
+fn settings_that_break_the_schema_are_refused_with_their_place() {
+    let setup = Setup::with_check(&described(&description(), VALID)).settings(json!({"min": 0}));
+    let fault = fault(&setup);
+    assert_eq!(fault.pointer.as_deref(), Some("/min"));
+    assert_eq!(fault.subject, Subject::Check("c".into()));
+}
+
+#[test]
+fn settings_that_the_plugin_refuses_are_refused_with_their_place() {
+    let setup = Setup::with_check(&described(&description(), INVALID)).settings(json!({"min": 1}));
+    let fault = fault(&setup);
+    assert_eq!(fault.pointer.as_deref(), Some("/name"));
+    assert_eq!(fault.message, "is wrong");
+}
+
+#[test]
+fn a_description_that_never_ends_or_traps_is_a_fault_of_the_plugin() {
+    let endless = "(loop $again (br $again)) unreachable";
+    let fault = fault_of_bytes(&described(endless, VALID));
+    assert!(fault.message.contains("no answer within"), "{fault:?}");
+    let fault = fault_of_bytes(&described("unreachable", VALID));
+    assert!(fault.message.contains("unreachable"), "{fault:?}");
+    let fault = fault_of_bytes(&described(&description(), endless));
+    assert!(fault.message.contains("cannot validate"), "{fault:?}");
+}
+
+#[test]
+fn a_plugin_that_never_ends_to_start_is_refused() {
+    let bytes = guest::check(
+        "",
+        "unreachable) (start $forever) (func $forever (loop $again (br $again))",
+    );
+    let fault = fault_of_bytes(&bytes);
+    assert!(fault.message.contains("no answer within"), "{fault:?}");
+}
+
+#[test]
+fn nothing_is_served_after_a_fault() {
+    let setup = Setup::with_check(b"hello");
+    let mut worker = Worker::start();
+    let (_, faults) = worker.load(&setup.load);
+    assert_eq!(faults.len(), 1);
+    worker.send(&mainstay_protocol::ToWorker::Start);
+    assert!(worker.abandon().success());
+}

@@ -1,0 +1,175 @@
+//! When checks run, and what they keep from run to run.
+
+use mainstay_protocol::{FaultKind, FromWorker, Limits, Outcome, Status, Subject, ToWorker};
+use mainstay_worker_tests::guest;
+use mainstay_worker_tests::harness::{Setup, Worker};
+
+fn start(setup: &Setup) -> Worker {
+    let mut worker = setup.loaded();
+    worker.send(&ToWorker::Start);
+    worker
+}
+
+fn status(outcome: &Outcome) -> Status {
+    match outcome {
+        Outcome::Report(report) => report.status,
+        Outcome::Fault(fault) => panic!("{fault:?}"),
+    }
+}
+
+fn fault(outcome: &Outcome) -> FaultKind {
+    match outcome {
+        Outcome::Fault(fault) => fault.kind,
+        Outcome::Report(report) => panic!("{report:?}"),
+    }
+}
+
+#[test]
+fn nothing_runs_before_the_start() {
+    let mut worker = Setup::with_check(&guest::healthy()).loaded();
+    // The answer to this comes first, since nothing else goes on.
+    worker.send(&ToWorker::Run(mainstay_protocol::Run { check: "c".into() }));
+    assert!(matches!(worker.next(), FromWorker::RunStarted { .. }));
+    assert!(matches!(worker.next(), FromWorker::Ran(_)));
+}
+
+#[test]
+fn a_run_is_announced_before_its_verdict() {
+    let mut worker = start(&Setup::with_check(&guest::healthy()));
+    for _ in 0..3 {
+        match worker.next() {
+            FromWorker::RunStarted { plugin, subject } => {
+                assert_eq!(plugin, "p");
+                assert_eq!(subject, Subject::Check("c".into()));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(worker.next(), FromWorker::Verdict { .. }));
+    }
+}
+
+#[test]
+fn a_loop_in_one_check_leaves_the_other_its_verdicts() {
+    let setup = Setup::new()
+        .plugin("loop", &guest::endless())
+        .plugin("good", &guest::healthy())
+        .check("loop", "loop")
+        .check("good", "good");
+    let mut worker = start(&setup);
+    for _ in 0..5 {
+        assert_eq!(status(&worker.verdict("good").0), Status::Healthy);
+    }
+    assert_eq!(fault(&worker.verdict("loop").0), FaultKind::Timeout);
+    assert_eq!(status(&worker.verdict("good").0), Status::Healthy);
+}
+
+#[test]
+fn ticks_during_a_run_are_counted_and_not_queued() {
+    let setup = Setup::with_check(&guest::endless()).timing(20, 200);
+    let mut worker = start(&setup);
+    for _ in 0..2 {
+        let (outcome, overruns) = worker.verdict("c");
+        assert_eq!(fault(&outcome), FaultKind::Timeout);
+        assert!(overruns >= 9, "{overruns}");
+    }
+}
+
+#[test]
+fn no_more_runs_at_once_than_allowed() {
+    let mut setup = Setup::new().plugin("p", &guest::endless());
+    for name in ["a", "b", "c", "d"] {
+        setup = setup.check(name, "p").timing(50, 50);
+    }
+    setup.load.max_concurrent_runs = 2;
+    let mut worker = start(&setup);
+    let (mut running, mut most) = (0_i32, 0);
+    for _ in 0..40 {
+        match worker.next() {
+            FromWorker::RunStarted { .. } => running += 1,
+            FromWorker::Verdict { .. } => running -= 1,
+            _ => {}
+        }
+        most = most.max(running);
+    }
+    // A verdict is sent just after its permit is free, so one more may have begun.
+    assert!((2..=4).contains(&most), "{most}");
+}
+
+#[test]
+fn state_is_carried_and_memory_is_not() {
+    // Unhealthy at first. Later healthy, if the sequence goes on by one, the state is that of the
+    // run before, the status of the run before is told, and memory is fresh.
+    let component = guest::check(
+        "(global $dirty (mut i32) (i32.const 0))",
+        "(local $ok i32)
+         (local.set $ok
+           (i32.and
+             (i32.and
+               (i32.load8_u offset=80 (local.get $request))
+               (i32.load8_u offset=84 (local.get $request)))
+             (i32.and
+               (i32.eq (i32.load offset=92 (local.get $request)) (i32.const 1))
+               (i32.and
+                 (i32.eqz (global.get $dirty))
+                 (i32.eq
+                   (i32.load8_u (i32.load offset=88 (local.get $request)))
+                   (i32.sub (i32.load8_u offset=72 (local.get $request)) (i32.const 1)))))))
+         (global.set $dirty (i32.const 1))
+         (i32.store8 (i32.const 0) (i32.load8_u offset=72 (local.get $request)))
+         (i32.store8 offset=32 (i32.const 1024) (i32.const 1))
+         (i32.store offset=36 (i32.const 1024) (i32.const 0))
+         (i32.store offset=40 (i32.const 1024) (i32.const 1))
+         (call $report
+           (select (i32.const 0) (i32.const 2) (local.get $ok)) (i32.const 0) (i32.const 0))",
+    );
+    let mut worker = start(&Setup::with_check(&component));
+    assert_eq!(status(&worker.verdict("c").0), Status::Unhealthy);
+    for _ in 0..3 {
+        assert_eq!(status(&worker.verdict("c").0), Status::Healthy);
+    }
+}
+
+#[test]
+fn traps_in_a_row_bring_a_rest_and_then_another_try() {
+    let limits = Limits {
+        quarantine_after: 3,
+        quarantine_ms: 300,
+        ..Limits::default()
+    };
+    let trapper = guest::check("", "unreachable");
+    let mut worker = start(&Setup::with_check(&trapper).timing(50, 50).limits(limits));
+    for _ in 0..3 {
+        assert_eq!(fault(&worker.verdict("c").0), FaultKind::Trap);
+    }
+    match worker.next() {
+        FromWorker::Quarantine { check, for_ms } => {
+            assert_eq!((check.as_str(), for_ms), ("c", 300));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(fault(&worker.verdict("c").0), FaultKind::Quarantined);
+    worker.find(|frame| match frame {
+        FromWorker::Quarantine { for_ms: 0, .. } => Some(()),
+        FromWorker::Verdict { outcome, .. } => {
+            assert_eq!(fault(&outcome), FaultKind::Quarantined);
+            None
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(fault(&worker.verdict("c").0), FaultKind::Trap);
+}
+
+#[test]
+fn timeouts_bring_no_rest() {
+    let limits = Limits {
+        quarantine_after: 1,
+        ..Limits::default()
+    };
+    let setup = Setup::with_check(&guest::endless())
+        .timing(50, 50)
+        .limits(limits);
+    let mut worker = start(&setup);
+    for _ in 0..4 {
+        assert_eq!(fault(&worker.verdict("c").0), FaultKind::Timeout);
+    }
+}
