@@ -142,7 +142,7 @@ async fn serve(
         let configuration = Arc::clone(&configuration);
         async move { configuration.begin(config).await }
     });
-    let mut starting = true;
+    let (mut starting, mut watching) = (true, true);
     let outcome = loop {
         tokio::select! {
             result = &mut ready, if starting => {
@@ -167,13 +167,14 @@ async fn serve(
                 let configuration = Arc::clone(&configuration);
                 tokio::spawn(async move { configuration.reload().await });
             }
-            result = &mut kernel => {
-                break Err(match result {
-                    Ok(Err(error)) => anyhow!(error).context("the kernel no longer tells of interfaces"),
-                    Ok(Ok(())) => anyhow!("the kernel's events ended"),
-                    Err(error) => anyhow!(error),
-                });
-            }
+            result = &mut kernel, if watching => match result {
+                // The engine has let go of its end: it is about to tell why.
+                Ok(Ok(())) => watching = false,
+                Ok(Err(error)) => {
+                    break Err(anyhow!(error).context("the kernel no longer tells of interfaces"));
+                }
+                Err(error) => break Err(anyhow!(error)),
+            },
             result = &mut engine => {
                 break match result {
                     Ok(result) => result.context("the engine can't go on"),
@@ -252,9 +253,8 @@ async fn log(mut lines: mpsc::Receiver<Event>) {
                 from = %transition.from,
                 to = %transition.to,
                 priority = transition.priority,
-                "router {}: {} -> {}: {}",
+                "{} is {}: {}",
                 transition.router,
-                transition.from,
                 transition.to,
                 transition.why(),
             ),

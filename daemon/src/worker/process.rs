@@ -76,7 +76,8 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts the worker with the other end of the answered stream. It inherits standard error and
-    /// that stream, but no other descriptor, no environment and no capability.
+    /// that stream, but no other descriptor, no environment and no capability beyond what root needs
+    /// to become another user.
     ///
     /// # Errors
     /// Whatever keeps the executable from being started.
@@ -151,13 +152,19 @@ fn give_up_privileges() -> io::Result<()> {
     // With an empty permitted set, no_new_privs keeps even root from getting anything at exec.
     set_no_new_privs(true)?;
     clear_ambient_capability_set()?;
-    let none = CapabilitySet::empty();
+    // Started by root, the worker becomes another user, which it does once it has read the plugins;
+    // it gives these up with that.
+    let kept = match rustix::process::geteuid().is_root() {
+        true => CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::SETPCAP,
+        false => CapabilitySet::empty(),
+    };
+    let kept = kept & rustix::thread::capabilities(None)?.permitted;
     set_capabilities(
         None,
         CapabilitySets {
-            effective: none,
-            permitted: none,
-            inheritable: none,
+            effective: kept,
+            permitted: kept,
+            inheritable: CapabilitySet::empty(),
         },
     )?;
     // Ours are closed at exec as it is; those that we were started with need not be.

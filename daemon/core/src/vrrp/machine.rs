@@ -8,6 +8,7 @@ use super::router::{Attachment, Context, Countdown, Router, Socket};
 use crate::action::Effect;
 use crate::announce::Announcement;
 use crate::event::{Cause, Fault, RouterState};
+use crate::health::Checks;
 use crate::record::RouterRecord;
 use crate::settings::RouterSettings;
 use crate::status::Phase;
@@ -202,6 +203,28 @@ impl Router {
     }
 
     fn review_priority(&mut self, context: &mut Context<'_>) {
+        let (effective, reasons) = self.tracked_priority(context.checks);
+        if effective == self.priority {
+            return;
+        }
+        let before = std::mem::replace(&mut self.priority, effective);
+        let reasons = match reasons.is_empty() {
+            true => "back to the base".to_owned(),
+            false => reasons,
+        };
+        context.outbox.notice(
+            self.subject(),
+            false,
+            format!("priority {before} became {effective}: {reasons}"),
+        );
+        if self.state == RouterState::Active {
+            // The backups are to know at once.
+            self.timers.advert = Some(context.now.boottime);
+        }
+    }
+
+    /// The priority that the tracked checks lead to, and why it is not the base priority.
+    pub(super) fn tracked_priority(&self, checks: &Checks) -> (u8, String) {
         let active = self.state == RouterState::Active;
         let mut reasons = Vec::new();
         let contributions: Vec<i32> = self
@@ -209,10 +232,7 @@ impl Router {
             .track
             .iter()
             .map(|track| {
-                let check = context
-                    .checks
-                    .find(&track.check)
-                    .map(|check| check.assess());
+                let check = checks.find(&track.check).map(|check| check.assess());
                 let contribution = priority::contribution(track.weight, check, active);
                 if contribution != 0 {
                     let message = check.map_or("", |check| check.message);
@@ -221,31 +241,8 @@ impl Router {
                 contribution
             })
             .collect();
-        let base = self.settings.priority.get();
-        let effective = priority::effective(base, contributions);
-        self.priority_cause = (effective != base).then(|| Cause::Priority {
-            from: base,
-            to: effective,
-            reason: reasons.join(", "),
-        });
-        if effective == self.priority {
-            return;
-        }
-        let before = std::mem::replace(&mut self.priority, effective);
-        let reasons = if reasons.is_empty() {
-            "back to the base".to_owned()
-        } else {
-            reasons.join(", ")
-        };
-        context.outbox.notice(
-            self.subject(),
-            false,
-            format!("priority {before} became {effective}: {reasons}"),
-        );
-        if active {
-            // The backups are to know at once.
-            self.timers.advert = Some(context.now.boottime);
-        }
+        let effective = priority::effective(self.settings.priority.get(), contributions);
+        (effective, reasons.join(", "))
     }
 
     /// Leaves `initialize` as soon as it is known how.

@@ -48,8 +48,6 @@ pub(crate) struct Router {
     pub(super) socket: Socket,
     pub(super) faults: Vec<Fault>,
     pub(super) priority: u8,
-    /// Why the effective priority is not the base priority.
-    pub(super) priority_cause: Option<Cause>,
     /// `Active_Adver_Interval`: learnt from the active router (`V3-33`).
     pub(super) active_interval: Duration,
     pub(super) active_router: Option<Ipv4Addr>,
@@ -140,7 +138,6 @@ impl Router {
             attachment: None,
             socket: Socket::Pending,
             faults: Vec::new(),
-            priority_cause: None,
             active_router: None,
             peer: None,
             timers: Timers::default(),
@@ -252,10 +249,14 @@ impl Router {
         to: RouterState,
         mut causes: Vec<Cause>,
     ) {
-        if self.priority != self.settings.priority.get()
-            && let Some(cause) = &self.priority_cause
-        {
-            causes.push(cause.clone());
+        let base = self.settings.priority.get();
+        if self.priority != base {
+            let (_, reason) = self.tracked_priority(context.checks);
+            causes.push(Cause::Priority {
+                from: base,
+                to: self.priority,
+                reason,
+            });
         }
         self.sequence += 1;
         let transition = Transition {
