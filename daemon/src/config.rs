@@ -35,8 +35,10 @@ use mainstay_protocol::{Load, LoadFault};
 use names::Unique;
 use places::Places;
 use plugin::PluginsTable;
+#[cfg(test)]
+pub(crate) use problem::Place;
 use problem::Problems;
-pub(crate) use problem::{Place, Problem, Severity};
+pub(crate) use problem::{Problem, Severity};
 use router::{Identities, Surroundings};
 use source::Source;
 use stock::Stock;
@@ -96,6 +98,15 @@ pub(crate) fn plugin_name(entry: &str) -> &str {
 /// # Errors
 /// Everything that is wrong with it, in the order of files and lines.
 pub(crate) fn load(path: &Path, options: &Options) -> Result<Config, Vec<Problem>> {
+    match examine(path, options) {
+        (Some(config), errors) if errors.is_empty() => Ok(config),
+        (_, errors) => Err(errors),
+    }
+}
+
+/// Reads a configuration, and answers with everything that is wrong and with what is right all the
+/// same: good for nothing but to look for more that is wrong.
+pub(crate) fn examine(path: &Path, options: &Options) -> (Option<Config>, Vec<Problem>) {
     let problems = Problems::default();
     let config = match Source::read(path) {
         Ok(source) => read(&source, options, &problems),
@@ -104,17 +115,8 @@ pub(crate) fn load(path: &Path, options: &Options) -> Result<Config, Vec<Problem
             None
         }
     };
-    let (mut errors, mut warnings) = problems.into_errors_and_warnings();
-    if options.strict {
-        for warning in &mut warnings {
-            warning.severity = Severity::Error;
-        }
-        errors.append(&mut warnings);
-    }
-    match config {
-        Some(config) if errors.is_empty() => Ok(Config { warnings, ..config }),
-        _ => Err(errors),
-    }
+    let (errors, warnings) = problems.into_errors_and_warnings(options.strict);
+    (config.map(|config| Config { warnings, ..config }), errors)
 }
 
 fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config> {
@@ -130,9 +132,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
         .collect();
     let contents = contents?;
 
-    let node = root
-        .take("node")
-        .map(|value| value.name().map(str::to_owned));
+    let node = root.take("node").and_then(|value| value.name());
     let table = root.take_table("plugins");
     let table = table.map_or_else(PluginsTable::default, PluginsTable::read);
     let mut tables = Tables::default();
@@ -183,7 +183,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
     let max_concurrent_runs = plugins.max_concurrent_runs();
     let (specs, plugin_places) = plugins.finish();
     Some(Config {
-        node: node.unwrap_or_else(|| Some(search::host_name()))?,
+        node: node.map_or_else(search::host_name, str::to_owned),
         places: Places::new(plugin_places, &checks, &hooks),
         load: Load {
             generation: 0,

@@ -64,14 +64,6 @@ impl Notifier {
         self.send(&format!("READY=1\nSTATUS={}", one_line(status)))
     }
 
-    /// A line for `systemctl status`.
-    ///
-    /// # Errors
-    /// As [`Self::ready`].
-    pub(crate) fn status(&self, status: &str) -> io::Result<()> {
-        self.send(&format!("STATUS={}", one_line(status)))
-    }
-
     /// A reload begins; [`Self::ready`] ends it. Carries the time that `Type=notify-reload` asks
     /// for.
     ///
@@ -150,8 +142,6 @@ mod tests {
 
         notifier.ready("2 routers\nWATCHDOG=1").unwrap();
         assert_eq!(received(&manager), "READY=1\nSTATUS=2 routers WATCHDOG=1");
-        notifier.status("active").unwrap();
-        assert_eq!(received(&manager), "STATUS=active");
         notifier.watchdog().unwrap();
         assert_eq!(received(&manager), "WATCHDOG=1");
         notifier.stopping().unwrap();

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{Failure, print};
-use crate::config;
-use crate::worker::{Source, load_once};
+use crate::config::{self, Config, Problem};
+use crate::exit;
+use crate::worker::{LoadError, Source, load_once};
 
 /// Reads the configuration, and loads its plugins in a worker that `worker` names: only when there
 /// are plugins is one needed.
@@ -14,12 +15,23 @@ pub(crate) fn validate(
     reading: &config::Options,
     worker: impl FnOnce() -> Result<Source, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let config = config::load(file, reading).map_err(|problems| Failure::of_problems(&problems))?;
+    let (config, mut problems) = config::examine(file, reading);
+    let Some(config) = config else {
+        return Err(Failure::of_problems(problems));
+    };
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
-    if !config.load.plugins.is_empty() {
-        load_once(&worker()?, &config.load).map_err(|error| Failure::of_load(error, &config))?;
+    // Also after a fault of the file, so that one call names all that is wrong.
+    match faults(&config, worker) {
+        Ok(faults) => problems.extend(faults),
+        Err(failure) if problems.is_empty() => return Err(failure),
+        Err(failure) => {
+            failure.report();
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Failure::of_problems(problems));
     }
     print(&format!(
         "{}: valid; routers: {}, checks: {}, hooks: {}\n",
@@ -28,4 +40,24 @@ pub(crate) fn validate(
         config.load.checks.len(),
         config.load.hooks.len(),
     ))
+}
+
+/// What the worker finds wrong with the plugins and their settings.
+fn faults(
+    config: &Config,
+    worker: impl FnOnce() -> Result<Source, Failure>,
+) -> Result<Vec<Problem>, Failure> {
+    if config.load.plugins.is_empty() {
+        return Ok(Vec::new());
+    }
+    match load_once(&worker()?, &config.load) {
+        Ok(_) => Ok(Vec::new()),
+        Err(LoadError::Faults(faults)) => {
+            Ok(faults.iter().map(|fault| config.locate(fault)).collect())
+        }
+        Err(LoadError::Start(error)) => Err(Failure::new(
+            exit::UNAVAILABLE,
+            format!("the plugins could not be loaded, since the plugin worker failed: {error}"),
+        )),
+    }
 }

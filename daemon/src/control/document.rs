@@ -22,6 +22,8 @@ pub(crate) struct StatusDocument {
     pub(crate) plugins: Vec<PluginStatus>,
     /// The worker that runs them.
     pub(crate) worker: WorkerStatus,
+    /// VRRP packets that the kernel dropped because they were not read in time.
+    pub(crate) packets_dropped: u64,
     /// Log lines dropped because nobody read them in time.
     pub(crate) log_lines_dropped: u64,
 }

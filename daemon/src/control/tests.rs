@@ -91,6 +91,7 @@ fn document() -> StatusDocument {
         },
         plugins: PluginStatus::of(&worker),
         worker,
+        packets_dropped: 0,
         log_lines_dropped: 0,
     }
 }

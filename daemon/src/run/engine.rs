@@ -38,7 +38,7 @@ pub(super) struct EngineThread {
 /// Tells the service manager that this thread, and no other, is alive.
 pub(super) struct Watchdog {
     pub(super) notifier: Notifier,
-    /// Half of what the service manager tolerates.
+    /// How often, at least.
     pub(super) interval: Duration,
     pub(super) fed_at: Time,
 }
@@ -118,7 +118,8 @@ impl EngineThread {
             match self.inbox.next() {
                 Some(Message::Input(input)) => self.handle(*input),
                 Some(Message::Status(answer)) => {
-                    let _ = answer.send(self.engine.status());
+                    let dropped = self.outlets.sockets.dropped();
+                    let _ = answer.send((self.engine.status(), dropped));
                 }
                 Some(Message::Explain(router, answer)) => {
                     let _ = answer.send(self.engine.explain(router.as_deref()));

@@ -16,7 +16,7 @@ const CAPACITY: usize = 4096;
 #[derive(Debug)]
 pub(super) enum Message {
     Input(Box<Input>),
-    Status(oneshot::Sender<Status>),
+    Status(oneshot::Sender<(Status, u64)>),
     Explain(Option<String>, oneshot::Sender<Vec<Explanation>>),
 }
 
@@ -56,8 +56,9 @@ impl Mailbox {
         self.send(Message::Input(Box::new(input)));
     }
 
-    /// The engine's part of the status; `None` when the engine is gone.
-    pub(super) async fn status(&self) -> Option<Status> {
+    /// The engine's part of the status, and how many packets the kernel dropped because they were
+    /// not read in time; `None` when the engine is gone.
+    pub(super) async fn status(&self) -> Option<(Status, u64)> {
         let (answer, status) = oneshot::channel();
         self.send(Message::Status(answer));
         status.await.ok()

@@ -15,6 +15,7 @@ use crate::config::{self, Config, Problem};
 use crate::control::Response;
 use crate::hooks::Subscription;
 use crate::manifest::{Manifest, Owned};
+use crate::systemd::Notifier;
 use crate::worker::{LoadError, Prepared, Supervisor};
 
 /// For how long an event is tried to be delivered to a hook, at least.
@@ -26,6 +27,7 @@ pub(super) struct Configuration {
     reading: config::Options,
     mailbox: Mailbox,
     supervisor: Arc<Supervisor>,
+    notifier: Option<Notifier>,
     state: Mutex<State>,
 }
 
@@ -43,6 +45,7 @@ impl Configuration {
         reading: config::Options,
         mailbox: Mailbox,
         supervisor: Arc<Supervisor>,
+        notifier: Option<Notifier>,
         manifest: Manifest,
     ) -> Self {
         Self {
@@ -50,6 +53,7 @@ impl Configuration {
             reading,
             mailbox,
             supervisor,
+            notifier,
             state: Mutex::new(State {
                 manifest,
                 generation: 0,
@@ -82,12 +86,17 @@ impl Configuration {
 
     /// Reads the file again and applies it; what is wrong with it changes nothing.
     pub(super) async fn reload(&self) -> Response {
-        match self.apply().await {
-            Ok(warnings) => {
-                tracing::info!(file = %self.file.display(), "the configuration was reloaded");
+        let mut state = self.state.lock().await;
+        self.tell(Notifier::reloading);
+        let result = self.apply(&mut state).await;
+        match result {
+            Ok((summary, warnings)) => {
+                self.tell(|notifier| notifier.ready(&summary));
+                tracing::info!(file = %self.file.display(), "reloaded: {summary}");
                 Response::Reloaded { warnings }
             }
             Err(details) => {
+                self.tell(|notifier| notifier.ready("the last reload was refused"));
                 tracing::error!(
                     file = %self.file.display(),
                     "not reloaded, the configuration in force stays: {}",
@@ -109,19 +118,19 @@ impl Configuration {
         }
     }
 
-    async fn apply(&self) -> Result<Vec<String>, Vec<String>> {
-        let mut state = self.state.lock().await;
+    async fn apply(&self, state: &mut State) -> Result<(String, Vec<String>), Vec<String>> {
         let mut config =
             config::load(&self.file, &self.reading).map_err(|problems| lines(&problems))?;
         let generation = state.generation + 1;
         config.settings.generation = generation;
         config.load.generation = generation;
-        let prepared = self.prepare(&state, &config).await?;
+        let prepared = self.prepare(state, &config).await?;
         state
             .manifest
             .claim(addresses(&config.settings))
             .map_err(|error| vec![error.to_string()])?;
         state.generation = generation;
+        let told = summary(&config.settings);
         // The engine before the worker: a verdict of a generation that it doesn't know is dropped.
         self.mailbox
             .input(Input::Reconfigure(Arc::new(config.settings)));
@@ -131,7 +140,15 @@ impl Configuration {
                 .adopt(prepared, subscriptions(&config.load))
                 .await;
         }
-        Ok(lines(&config.warnings))
+        Ok((told, lines(&config.warnings)))
+    }
+
+    fn tell(&self, what: impl FnOnce(&Notifier) -> std::io::Result<()>) {
+        if let Some(notifier) = &self.notifier
+            && let Err(error) = what(notifier)
+        {
+            tracing::warn!(%error, "the service manager could not be told");
+        }
     }
 
     /// A worker that has loaded all plugins; `None` when there is nothing to load and none to
@@ -164,6 +181,13 @@ pub(super) fn addresses(settings: &Settings) -> Vec<Owned> {
             addresses.map(|prefix| (router.interface.clone(), *prefix))
         })
         .collect()
+}
+
+fn summary(settings: &Settings) -> String {
+    let Settings {
+        routers, checks, ..
+    } = settings;
+    format!("routers: {}, checks: {}", routers.len(), checks.len())
 }
 
 fn subscriptions(load: &Load) -> Vec<Subscription> {

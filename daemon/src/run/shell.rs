@@ -121,6 +121,7 @@ async fn serve(
         options.reading.clone(),
         mailbox.clone(),
         Arc::clone(&supervisor),
+        notifier.clone(),
         manifest,
     ));
     let answering = Answering {
@@ -223,7 +224,7 @@ fn spawn(thread: EngineThread) -> anyhow::Result<oneshot::Receiver<std::io::Resu
 fn watchdog(notifier: Option<&Notifier>) -> Option<Watchdog> {
     Some(Watchdog {
         notifier: notifier?.clone(),
-        interval: systemd::watchdog_interval()? / 2,
+        interval: systemd::watchdog_interval()?,
         fed_at: clock::now().boottime,
     })
 }
@@ -282,7 +283,7 @@ impl Answering {
         let gone = || Response::failed("the daemon is ending");
         match request {
             Request::Status => {
-                let Some(engine) = self.mailbox.status().await else {
+                let Some((engine, packets_dropped)) = self.mailbox.status().await else {
                     return gone();
                 };
                 let worker = self.supervisor.status();
@@ -291,6 +292,7 @@ impl Answering {
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     uptime_seconds: self.started.elapsed().as_secs_f64(),
                     engine,
+                    packets_dropped,
                     plugins: control::PluginStatus::of(&worker),
                     worker,
                     log_lines_dropped: self.logging.dropped(),

@@ -58,6 +58,7 @@ fn document() -> StatusDocument {
         },
         plugins: Vec::new(),
         worker: crate::worker::WorkerStatus::default(),
+        packets_dropped: 0,
         log_lines_dropped: 0,
     }
 }
