@@ -28,6 +28,10 @@ pub(crate) enum Fault {
     Loss(u64),
     Health(usize, bool),
     RemoveAddresses(usize),
+    /// The kernel refuses to change addresses, or does so again.
+    Refuse(usize, bool),
+    /// Another base priority by a reload.
+    Priority(usize, u8),
 }
 
 impl Fault {
@@ -46,6 +50,8 @@ impl Fault {
             Self::Loss(permille) => lan.network.loss = permille,
             Self::Health(node, healthy) => lan.set_healthy(node, healthy),
             Self::RemoveAddresses(node) => lan.remove_addresses_by_hand(node),
+            Self::Refuse(node, refuses) => lan.set_refuses(node, refuses),
+            Self::Priority(node, priority) => lan.set_priority(node, priority),
         }
     }
 }
@@ -79,7 +85,7 @@ fn one(lan: &mut Lan, at: Time) -> Time {
         lan.fault_at(end, ends);
         end
     };
-    match random.index(10) {
+    match random.index(12) {
         0 => lasting(lan, Fault::Crash(node), Fault::Start(node)),
         1 => lasting(lan, Fault::Stop(node), Fault::Start(node)),
         2 => lasting(lan, Fault::Pause(node), Fault::Resume(node)),
@@ -106,6 +112,16 @@ fn one(lan: &mut Lan, at: Time) -> Time {
             lan.fault_at(at, Fault::RemoveAddresses(node));
             // Put back at once, or a second after the last time.
             at + Duration::from_secs(1)
+        }
+        9 => {
+            lasting(lan, Fault::Refuse(node, true), Fault::Refuse(node, false));
+            // A node that has resigned rests for ten seconds.
+            end + Duration::from_secs(11)
+        }
+        10 => {
+            let priority = random.within(1..255) as u8;
+            lan.fault_at(at, Fault::Priority(node, priority));
+            at
         }
         _ => {
             // Gone for good.

@@ -227,6 +227,20 @@ impl Lan {
         }
     }
 
+    /// The kernel refuses to change addresses from now on, or no longer.
+    pub(crate) fn set_refuses(&mut self, node: usize, refuses: bool) {
+        self.nodes[node].kernel.refuses = refuses;
+        self.nodes[node].refused_until = self.now;
+    }
+
+    /// A reload with another base priority. An owner stays one.
+    pub(crate) fn set_priority(&mut self, node: usize, priority: u8) {
+        if self.setup.nodes[node].priority != 255 {
+            self.setup.nodes[node].priority = priority;
+            self.reconfigure(node);
+        }
+    }
+
     /// Another configuration for the router of this node.
     pub(crate) fn reconfigure(&mut self, node: usize) {
         let settings = self.setup.settings(node);
@@ -414,7 +428,7 @@ impl Lan {
         if stopped {
             self.note(node, || "has stopped".to_owned());
             self.nodes[node].end();
-            if self.nodes[node].held() > 0 {
+            if self.nodes[node].held() > 0 && !self.nodes[node].cannot_help_it(self.now) {
                 self.violate(|| format!("n{node} stopped and left its addresses behind"));
             }
         }
@@ -550,7 +564,8 @@ impl Lan {
             return;
         };
         if self.nodes[node].held() > 0 && state != RouterState::Active {
-            let may_hold = self.nodes[node].phase().is_some();
+            let may_hold =
+                self.nodes[node].phase().is_some() || self.nodes[node].cannot_help_it(self.now);
             if !may_hold && self.nodes[node].under_way == 0 {
                 self.violate(|| format!("n{node} holds addresses in {state}"));
             }

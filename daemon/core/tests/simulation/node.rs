@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) state: Option<RouterState>,
     /// The process was asked to end.
     pub(crate) stopping: bool,
+    /// When the kernel last began or ceased to refuse.
+    pub(crate) refused_until: Time,
     /// What the check finds.
     pub(crate) healthy: bool,
     records: Vec<Record>,
@@ -69,6 +71,7 @@ impl Node {
             kernel_free_at: Time::ZERO,
             state: None,
             stopping: false,
+            refused_until: Time::ZERO,
             healthy: true,
             records: Vec::new(),
             started_before: false,
@@ -150,6 +153,13 @@ impl Node {
 
     pub(crate) fn is_active(&self) -> bool {
         self.state == Some(RouterState::Active)
+    }
+
+    /// Whether addresses may be left because the kernel refuses to remove them, or did until
+    /// lately: it is asked again after 6.4 seconds at the latest.
+    pub(crate) fn cannot_help_it(&self, now: Time) -> bool {
+        let again = Duration::from_millis(6_400) + self.wake;
+        self.kernel.refuses || now < self.refused_until + again
     }
 
     /// How many of the virtual addresses are on the interface.
