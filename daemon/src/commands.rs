@@ -16,11 +16,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::config::{Config, Problem};
+use crate::config::Problem;
 use crate::control::client::{self, ClientError};
 use crate::control::{Request, Response};
 use crate::exit;
-use crate::worker::LoadError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
@@ -38,27 +37,12 @@ impl Failure {
         }
     }
 
-    /// Everything that is wrong with a configuration.
-    fn of_problems(problems: &[Problem]) -> Self {
+    /// Everything that is wrong with a configuration, in the order of files and lines.
+    fn of_problems(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by(|a, b| a.place.cmp(&b.place));
         Self {
             code: exit::CONFIG,
             lines: problems.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    /// What kept a configuration's plugins from being loaded.
-    fn of_load(error: LoadError, config: &Config) -> Self {
-        match error {
-            LoadError::Faults(faults) => {
-                let mut problems: Vec<Problem> =
-                    faults.iter().map(|fault| config.locate(fault)).collect();
-                problems.sort_by(|a, b| a.place.cmp(&b.place));
-                Self::of_problems(&problems)
-            }
-            LoadError::Start(error) => Self::new(
-                exit::UNAVAILABLE,
-                format!("the plugins could not be loaded, since the plugin worker failed: {error}"),
-            ),
         }
     }
 

@@ -35,10 +35,8 @@ use mainstay_protocol::{Load, LoadFault};
 use names::Unique;
 use places::Places;
 use plugin::PluginsTable;
-#[cfg(test)]
-pub(crate) use problem::Place;
+pub(crate) use problem::Problem;
 use problem::Problems;
-pub(crate) use problem::{Problem, Severity};
 use router::{Identities, Surroundings};
 use source::Source;
 use stock::Stock;
@@ -111,7 +109,7 @@ pub(crate) fn examine(path: &Path, options: &Options) -> (Option<Config>, Vec<Pr
     let config = match Source::read(path) {
         Ok(source) => read(&source, options, &problems),
         Err(problem) => {
-            problems.add(problem);
+            problems.add(*problem);
             None
         }
     };

@@ -72,7 +72,7 @@ pub(super) fn read<'a>(
 
     let name_value = name?;
     let name = name_value.name()?.to_owned();
-    names.claim(
+    let unique = names.claim(
         name.clone(),
         &name_value.spot,
         &format!("the check name \"{name}\""),
@@ -118,7 +118,7 @@ pub(super) fn read<'a>(
         None => 3 * interval + timeout,
     };
     let used = used?;
-    Some(Check {
+    unique.then_some(Check {
         engine: CheckSettings {
             name: name.clone(),
             identity: digest::of_check(&used.digest, &settings.json),

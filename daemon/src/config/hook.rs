@@ -56,7 +56,7 @@ pub(super) fn read<'a>(
     let plugin = plugin?;
     let named = name.as_ref().unwrap_or(&plugin);
     let name = named.name()?.to_owned();
-    names.claim(
+    let unique = names.claim(
         name.clone(),
         &named.spot,
         &format!("the hook name \"{name}\""),
@@ -64,7 +64,7 @@ pub(super) fn read<'a>(
     );
     let used = plugins.serve(&plugin, &name, &settings.json, Quarantine::default())?;
     let ceiling = used.timeout.unwrap_or(Duration::MAX);
-    Some(Hook {
+    unique.then_some(Hook {
         worker: HookSpec {
             name,
             plugin: used.plugin,

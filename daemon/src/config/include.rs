@@ -27,7 +27,7 @@ pub(super) fn read(value: &Value<'_>) -> Vec<Source> {
     for path in paths {
         match Source::read(&path) {
             Ok(source) => sources.push(source),
-            Err(problem) => value.spot.report_other(problem),
+            Err(problem) => value.spot.report_other(*problem),
         }
     }
     sources

@@ -91,9 +91,15 @@ impl Problems {
         self.0.borrow_mut().push(problem);
     }
 
-    /// All of them, in the order of files and lines: errors, and warnings.
-    pub(super) fn into_errors_and_warnings(self) -> (Vec<Problem>, Vec<Problem>) {
+    /// All of them, in the order of files and lines: errors, and warnings. Strictness makes
+    /// errors of the warnings.
+    pub(super) fn into_errors_and_warnings(self, strict: bool) -> (Vec<Problem>, Vec<Problem>) {
         let mut all = self.0.into_inner();
+        if strict {
+            for problem in &mut all {
+                problem.severity = Severity::Error;
+            }
+        }
         all.sort_by(|a, b| a.place.cmp(&b.place));
         all.into_iter()
             .partition(|problem| problem.severity == Severity::Error)

@@ -34,9 +34,10 @@ impl Source {
     /// # Errors
     /// A problem with the file as a whole: it cannot be read, is not a file, is too long, is not
     /// UTF-8, or can be changed by anyone.
-    pub(super) fn read(path: &Path) -> Result<Self, Problem> {
+    pub(super) fn read(path: &Path) -> Result<Self, Box<Problem>> {
         let problem = |message: String, help: Option<&str>| {
-            Problem::of_file(path.to_owned(), message, help.map(str::to_owned))
+            let help = help.map(str::to_owned);
+            Box::new(Problem::of_file(path.to_owned(), message, help))
         };
         let unreadable = |error: std::io::Error| problem(format!("cannot be read: {error}"), None);
 
@@ -97,7 +98,7 @@ impl Source {
 
     /// The directory that relative paths in this file start from.
     pub(super) fn directory(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new(""))
+        self.path.parent().unwrap_or_else(|| Path::new(""))
     }
 
     /// Whether every user of this machine can read it.

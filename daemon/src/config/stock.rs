@@ -61,7 +61,7 @@ impl Stock {
             }
             match Source::read(&list) {
                 Ok(source) => stock.read_list(&source, problems),
-                Err(problem) => problems.add(problem),
+                Err(problem) => problems.add(*problem),
             }
         }
         stock
