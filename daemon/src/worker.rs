@@ -14,14 +14,14 @@ mod source;
 mod supervisor;
 mod suspects;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use once::{load_once, run_once};
 pub(crate) use process::find as find_program;
-pub(crate) use source::{LoadError, Source, StartError};
+pub(crate) use source::{LoadError, Source};
 pub(crate) use supervisor::{Prepared, Supervisor};
 
 /// What people see of the worker.
@@ -38,8 +38,8 @@ pub(crate) struct WorkerStatus {
     pub(crate) last_end: Option<String>,
     /// Plugins that rest because workers died of them.
     pub(crate) quarantined: BTreeSet<String>,
-    /// Name and digest of each plugin it serves.
-    pub(crate) plugins: Vec<(String, String)>,
+    /// Digest of each plugin it serves, by name.
+    pub(crate) plugins: BTreeMap<String, String>,
 }
 
 /// What the worker is doing.

@@ -75,10 +75,9 @@ fn document() -> StatusDocument {
     };
     let worker = WorkerStatus {
         quarantined: ["bad".to_owned()].into(),
-        plugins: vec![
-            ("bad".to_owned(), "aa".to_owned()),
-            ("good".to_owned(), "bb".to_owned()),
-        ],
+        plugins: [("bad", "aa"), ("good", "bb")]
+            .map(|(name, digest)| (name.to_owned(), digest.to_owned()))
+            .into(),
         ..WorkerStatus::default()
     };
     StatusDocument {

@@ -18,6 +18,15 @@ pub(crate) struct Happened {
     pub(crate) coalesced: bool,
 }
 
+impl Happened {
+    /// Puts a later transition of the same router in place of this one: from where this one came.
+    pub(super) fn merge(&mut self, later: Transition) {
+        let from = self.transition.from;
+        self.transition = Transition { from, ..later };
+        self.coalesced = true;
+    }
+}
+
 /// A channel for transitions whose sender neither blocks nor loses the last state of a router.
 pub(crate) fn channel() -> (TransitionSender, Receiver<Happened>) {
     let (sender, receiver) = bounded(CAPACITY);
@@ -43,9 +52,7 @@ impl TransitionSender {
         self.flush();
         let key = transition.router.clone();
         if let Some(kept) = self.overflow.get_mut(&key) {
-            let from = kept.transition.from;
-            kept.transition = Transition { from, ..transition };
-            kept.coalesced = true;
+            kept.merge(transition);
             return;
         }
         let happened = Happened {

@@ -14,9 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt, FdMapping};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities, set_no_new_privs,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, set_capabilities,
+    set_no_new_privs,
 };
 use tokio::sync::oneshot;
 
@@ -104,14 +105,21 @@ impl Process {
             .map_err(io::Error::other)?;
         // Privileges belong to threads: this one gives up its own, and the child inherits the rest.
         let (started, child) = oneshot::channel();
+        let list = Arc::clone(&living);
         thread::Builder::new()
             .name("spawn".to_owned())
             .spawn(move || {
                 let spawned = give_up_privileges().and_then(|()| command.spawn());
-                let _ = started.send(spawned);
+                if let Ok(child) = &spawned {
+                    lock(&list).insert(child.id());
+                }
+                if let Err(Ok(child)) = started.send(spawned) {
+                    // Nobody waits for it any more.
+                    kill(&child);
+                    reap(child, list, drop);
+                }
             })?;
         let child = child.await.map_err(io::Error::other)??;
-        lock(&living).insert(child.id());
         let child = Some(child);
         Ok((Self { child, living }, ours))
     }
@@ -148,25 +156,28 @@ pub(super) fn death(status: ExitStatus) -> Death {
     }
 }
 
+/// What a worker started by root keeps until it has read the plugins and become somebody else:
+/// without the first it could not look into a home directory, for example.
+const OF_ROOT: CapabilitySet = CapabilitySet::DAC_READ_SEARCH
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETPCAP);
+
 fn give_up_privileges() -> io::Result<()> {
-    // With an empty permitted set, no_new_privs keeps even root from getting anything at exec.
+    // With this, not even root gets more at exec than is permitted now.
     set_no_new_privs(true)?;
     clear_ambient_capability_set()?;
-    // Started by root, the worker becomes another user, which it does once it has read the plugins;
-    // it gives these up with that.
-    let kept = match rustix::process::geteuid().is_root() {
-        true => CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::SETPCAP,
-        false => CapabilitySet::empty(),
+    let kept = if geteuid().is_root() {
+        capabilities(None)?.permitted.intersection(OF_ROOT)
+    } else {
+        CapabilitySet::empty()
     };
-    let kept = kept & rustix::thread::capabilities(None)?.permitted;
-    set_capabilities(
-        None,
-        CapabilitySets {
-            effective: kept,
-            permitted: kept,
-            inheritable: CapabilitySet::empty(),
-        },
-    )?;
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets)?;
     // Ours are closed at exec as it is; those that we were started with need not be.
     close_fds::set_fds_cloexec(CHILD_FD, &[]);
     Ok(())

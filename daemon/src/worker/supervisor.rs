@@ -7,13 +7,13 @@ mod serving;
 use std::time::Duration;
 
 use mainstay_core::input::Verdict;
-use mainstay_protocol::{Load, PluginInfo};
+use mainstay_protocol::Load;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::WorkerStatus;
 use super::source::{LoadError, Source, Worker};
-use super::{WorkerStatus, relay};
 use crate::hooks::{Happened, Subscription};
 use actor::Actor;
 
@@ -35,13 +35,6 @@ pub(crate) struct Supervisor {
 pub(crate) struct Prepared {
     worker: Worker,
     load: Load,
-}
-
-impl Prepared {
-    /// What was found out about the plugins.
-    pub(crate) fn plugins(&self) -> &[PluginInfo] {
-        &self.worker.plugins
-    }
 }
 
 #[derive(Debug)]

@@ -30,7 +30,7 @@ pub(super) struct Actor {
     status: watch::Sender<WorkerStatus>,
     /// The configuration in force, with nothing left out.
     load: Option<Arc<Load>>,
-    digests: Vec<(String, String)>,
+    digests: BTreeMap<String, String>,
     hooks: Hooks,
     serving: Option<Serving>,
     starting: Option<Starting>,
@@ -72,7 +72,7 @@ impl Actor {
             transitions,
             status,
             load: None,
-            digests: Vec::new(),
+            digests: BTreeMap::new(),
             hooks: Hooks::default(),
             serving: None,
             starting: None,
@@ -127,7 +127,7 @@ impl Actor {
         self.suspects = Suspects::default();
         self.resting_checks.clear();
         self.backoff = Backoff::default();
-        self.hooks.subscribe(subscriptions);
+        self.hooks.subscribe(subscriptions, Instant::now());
         let plugins = prepared.worker.plugins.iter();
         self.digests = plugins
             .map(|plugin| (plugin.name.clone(), plugin.sha256.clone()))

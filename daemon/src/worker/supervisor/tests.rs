@@ -18,7 +18,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
 use crate::hooks::{self, TransitionSender};
-use crate::worker::{StartError, WorkerState};
+use crate::worker::WorkerState;
+use crate::worker::source::StartError;
 
 /// The daemon's side, and the socket where it finds workers.
 struct Setup {
