@@ -44,12 +44,16 @@ fn render(document: &StatusDocument, now: SystemTime) -> String {
         text += &checks(&document.engine.checks);
     }
     text += &worker(document);
-    if document.log_lines_dropped > 0 {
-        let _ = writeln!(
-            text,
-            "\n{} log lines were dropped because nobody read them in time",
-            document.log_lines_dropped
-        );
+    for (count, what) in [
+        (document.packets_dropped, "VRRP packets"),
+        (document.log_lines_dropped, "log lines"),
+    ] {
+        if count > 0 {
+            let _ = writeln!(
+                text,
+                "\n{count} {what} were dropped because nobody read them in time"
+            );
+        }
     }
     text
 }
