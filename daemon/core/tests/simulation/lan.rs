@@ -178,6 +178,8 @@ impl Lan {
 
     pub(crate) fn pause(&mut self, node: usize) {
         self.note(node, || "is paused".to_owned());
+        let excused = self.nodes[node].cannot_help_it(self.now);
+        self.nodes[node].excused = excused;
         self.nodes[node].paused = true;
     }
 
@@ -188,6 +190,10 @@ impl Lan {
         }
         self.note(node, || "goes on".to_owned());
         self.nodes[node].paused = false;
+        if self.nodes[node].excused {
+            // What it would have asked for again meanwhile, it asks for from now on.
+            self.nodes[node].refused_until = self.now;
+        }
         while let Some(input) = self.nodes[node].inbox.pop_front() {
             self.handle(node, input);
         }

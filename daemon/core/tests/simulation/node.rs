@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) state: Option<RouterState>,
     /// The process was asked to end.
     pub(crate) stopping: bool,
+    /// It could not help holding addresses when it was paused.
+    pub(crate) excused: bool,
     /// When the kernel last began or ceased to refuse.
     pub(crate) refused_until: Time,
     /// What the check finds.
@@ -71,6 +73,7 @@ impl Node {
             kernel_free_at: Time::ZERO,
             state: None,
             stopping: false,
+            excused: false,
             refused_until: Time::ZERO,
             healthy: true,
             records: Vec::new(),
