@@ -30,7 +30,7 @@ nextest=(cargo nextest run --config-file tests/nextest.toml)
 step tests/guest/build.sh
 skips=$(mktemp)
 trap 'rm -f "$skips"' EXIT
-export MAINSTAY_SKIPS=$skips
+export MAINSTAY_SKIPS=$skips RUST_BACKTRACE=0
 
 status=0
 plugins=(--exclude mainstay-misbehaving)

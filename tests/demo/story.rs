@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use mainstay_lab::lab::{Host, Lab};
 use mainstay_lab::mainstay;
 use mainstay_lab::nginx::Nginx;
@@ -164,13 +164,11 @@ impl Stage {
 
     /// Prints each node's state and priority when they are other than last told.
     fn tell_changes(&mut self) -> Result<()> {
-        for (node, told) in self.nodes.iter_mut().zip(&mut self.told) {
-            let Ok(process) = node.process() else {
+        for (node, told) in self.nodes.iter().zip(&mut self.told) {
+            if node.process().is_err() {
                 continue;
-            };
-            if let Some(status) = process.ended()? {
-                bail!("the daemon ended: {status}: {}", process.log()?);
             }
+            node.check_alive()?;
             // It may not have made its control socket yet.
             let Ok(router) = node.router("VI_1") else {
                 continue;

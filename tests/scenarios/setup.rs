@@ -3,11 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mainstay_lab::capture::Capture;
 use mainstay_lab::lab::{self, Host, Lab};
 use mainstay_lab::node::{Implementation, Node, Router, VIRTUAL};
 use mainstay_lab::skip::{Need, skip};
+use mainstay_lab::wait;
 
 /// Two nodes and a client that watches the wire.
 pub(crate) struct Stage {
@@ -49,7 +50,18 @@ impl Stage {
             Which::A => hosts[0],
             Which::B => hosts[1],
         };
-        lab::until_only_holder(limit, holder, &hosts, VIRTUAL)
+        let mut last = Vec::new();
+        wait::until_true(
+            limit,
+            &format!("{} alone holds {VIRTUAL}", holder.name()),
+            || {
+                self.a.check_alive()?;
+                self.b.check_alive()?;
+                last = lab::holders(&hosts, VIRTUAL)?;
+                Ok(last == [holder.name()])
+            },
+        )
+        .with_context(|| format!("holders in the end: {last:?}"))
     }
 }
 

@@ -29,7 +29,7 @@ fn nothing_is_lost(scenario: &str, backup: Implementation) -> Result<()> {
 
     stage.capture.clear();
     let before = Instant::now();
-    let mut process = stage.a.ask_to_stop()?;
+    let process = stage.a.ask_to_stop()?;
     stage.until_only(Which::B, LONG)?;
     process.wait(SOON)?;
     wait::until_true(SOON, "b answers the client", || {
@@ -93,7 +93,7 @@ fn lets_go_when_nobody_takes_over() -> Result<()> {
     stage.a.start()?;
     stage.until_only(Which::A, LONG)?;
     // Bounded, and the daemon ends well.
-    let mut process = stage.a.ask_to_stop()?;
+    let process = stage.a.ask_to_stop()?;
     let status = process.wait(LONG)?;
     assert!(status.success(), "{status}");
     assert!(!stage.a.holds(VIRTUAL)?);

@@ -28,7 +28,7 @@ fn router(priority: u8) -> Router {
 }
 
 /// The worker of a node's daemon, when there is one now.
-fn worker(node: &mut Node) -> Result<Option<Pid>> {
+fn worker(node: &Node) -> Result<Option<Pid>> {
     let daemon = node.process()?.pid();
     Ok(process::children(daemon)?
         .into_iter()
@@ -81,7 +81,7 @@ fn killed_fifty_times() -> Result<()> {
     let mut killed = Vec::new();
     for _ in 0..50 {
         let pid = wait::until(LONG, "there is a worker again", || {
-            Ok(worker(&mut stage.a)?.filter(|pid| !killed.contains(pid)))
+            Ok(worker(&stage.a)?.filter(|pid| !killed.contains(pid)))
         })
         .with_context(|| format!("after {} kills", killed.len()))?;
         if killed.len() % 10 == 0 {
@@ -124,11 +124,11 @@ fn stopped() -> Result<()> {
     ];
     stage.capture.clear();
 
-    let pid = worker(&mut stage.a)?.context("no worker")?;
+    let pid = worker(&stage.a)?.context("no worker")?;
     kill(pid, Signal::SIGSTOP)?;
     // Found out and replaced, without anybody's help.
     wait::until(Duration::from_secs(60), "another worker is there", || {
-        Ok(worker(&mut stage.a)?.filter(|other| *other != pid))
+        Ok(worker(&stage.a)?.filter(|other| *other != pid))
     })?;
     let before = runs(&stage.a)?;
     wait::until_true(LONG, "the checks resume", || {
@@ -149,7 +149,7 @@ fn gone_for_longer_than_a_report_counts() -> Result<()> {
     stage.start()?;
     // Its reports count for three intervals and the timeout, 0.8 s. A stopped worker is replaced
     // only after longer than that.
-    let pid = worker(&mut stage.a)?.context("no worker")?;
+    let pid = worker(&stage.a)?.context("no worker")?;
     kill(pid, Signal::SIGSTOP)?;
     stage.until_only(crate::setup::Which::B, LONG)?;
     // And back by itself.

@@ -4,7 +4,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -12,7 +11,6 @@ use tempfile::TempDir;
 
 use crate::namespace::Namespaces;
 use crate::process::HostCommand;
-use crate::wait;
 
 /// The name of the interface by which every host is on the Ethernet.
 pub const INTERFACE: &str = "eth0";
@@ -45,7 +43,7 @@ impl Lab {
     pub fn host(&self, name: &str, address: Ipv4Addr) -> Result<Host> {
         let namespaces = Namespaces::new(name)?;
         let files = self.files.path().join(name);
-        fs::create_dir(&files)?;
+        fs::create_dir_all(files.join("state"))?;
         let host = Host {
             name: name.to_owned(),
             address,
@@ -219,28 +217,6 @@ pub fn holders(hosts: &[&Host], address: Ipv4Addr) -> Result<Vec<String>> {
         }
     }
     Ok(names)
-}
-
-/// Waits until exactly one of the hosts holds an address, and it is this one.
-///
-/// # Errors
-/// When that is not so within `limit`; says who held it instead.
-pub fn until_only_holder(
-    limit: Duration,
-    holder: &Host,
-    hosts: &[&Host],
-    address: Ipv4Addr,
-) -> Result<()> {
-    let mut last = Vec::new();
-    wait::until_true(
-        limit,
-        &format!("{} alone holds {address}", holder.name()),
-        || {
-            last = holders(hosts, address)?;
-            Ok(last == [holder.name()])
-        },
-    )
-    .with_context(|| format!("holders in the end: {last:?}"))
 }
 
 /// The name of the switch's port for an interface of a host, within the kernel's 15 bytes.

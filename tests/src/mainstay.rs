@@ -175,7 +175,7 @@ impl Node {
     /// When it goes on instead.
     pub fn run_to_its_end(&self) -> Result<(Option<i32>, String)> {
         let log = self.host().files().join("refused");
-        let mut process = command(self, "run").args(locations(self)).spawn(&log)?;
+        let process = command(self, "run").args(locations(self)).spawn(&log)?;
         let status = process.wait(SOON)?;
         Ok((status.code(), process.log()?))
     }
@@ -210,6 +210,7 @@ impl Node {
         }
         let mut last = Value::Null;
         wait::until_true(limit, &format!("{} is {state}", self.host().name()), || {
+            self.check_alive()?;
             // It may not have made its control socket yet.
             last = self.router("VI_1").unwrap_or_default();
             Ok(last["state"] == state)

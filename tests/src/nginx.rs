@@ -35,7 +35,7 @@ impl Nginx {
                  server {{ listen 80; location / {{ default_type text/plain; return 200 \"{name}\\n\"; }} }}\n}}\n"
             ),
         )?;
-        let mut process = host
+        let process = host
             .command("nginx")
             .args(["-e", "stderr", "-g", "daemon off;", "-c"])
             .arg(&file)
@@ -55,7 +55,7 @@ impl Nginx {
     ///
     /// # Errors
     /// When it does not end.
-    pub fn stop(mut self) -> Result<()> {
+    pub fn stop(self) -> Result<()> {
         self.process.signal(Signal::SIGTERM)?;
         self.process.wait(Duration::from_secs(10))?;
         Ok(())

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 
 use crate::lab::Host;
@@ -192,7 +192,7 @@ impl Node {
     /// # Errors
     /// When it does not run, or does not end.
     pub fn stop(&mut self) -> Result<()> {
-        let mut process = self.ask_to_stop()?;
+        let process = self.ask_to_stop()?;
         process.wait(STOP)?;
         Ok(())
     }
@@ -202,7 +202,7 @@ impl Node {
     /// # Errors
     /// When it does not run.
     pub fn ask_to_stop(&mut self) -> Result<Process> {
-        let mut process = self.process.take().context("the daemon was not started")?;
+        let process = self.process.take().context("the daemon was not started")?;
         process.signal(Signal::SIGTERM)?;
         Ok(process)
     }
@@ -221,8 +221,29 @@ impl Node {
     ///
     /// # Errors
     /// When it was not started.
-    pub fn process(&mut self) -> Result<&mut Process> {
-        self.process.as_mut().context("the daemon was not started")
+    pub fn process(&self) -> Result<&Process> {
+        self.process.as_ref().context("the daemon was not started")
+    }
+
+    /// Complains when the daemon was started and has ended by itself.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub fn check_alive(&self) -> Result<()> {
+        let ended = self
+            .process
+            .as_ref()
+            .map(Process::ended)
+            .transpose()?
+            .flatten();
+        match ended {
+            Some(status) => bail!(
+                "{} on {} ended by itself: {status}",
+                self.implementation,
+                self.host.name()
+            ),
+            None => Ok(()),
+        }
     }
 
     /// What it has printed, over all its starts.

@@ -1,5 +1,6 @@
 //! Processes on a host, which end with the value that stands for them.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -88,7 +89,7 @@ impl<'a> HostCommand<'a> {
                 .with_context(|| format!("{:?} does not start", command.get_program()))
         })?;
         Ok(Process {
-            child,
+            child: RefCell::new(child),
             log: log.to_owned(),
         })
     }
@@ -96,22 +97,22 @@ impl<'a> HostCommand<'a> {
 
 /// A process that was started; dropped, it is killed.
 pub struct Process {
-    child: Child,
+    child: RefCell<Child>,
     log: PathBuf,
 }
 
 impl Process {
     /// Its number, as seen from outside its host.
     pub fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+        Pid::from_raw(self.child.borrow().id().cast_signed())
     }
 
     /// Sends it a signal.
     ///
     /// # Errors
     /// When it has ended.
-    pub fn signal(&mut self, signal: Signal) -> Result<()> {
-        if let Some(status) = self.child.try_wait()? {
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        if let Some(status) = self.ended()? {
             bail!("the process has ended already: {status}");
         }
         Ok(kill(self.pid(), signal)?)
@@ -121,15 +122,15 @@ impl Process {
     ///
     /// # Errors
     /// Those of the system call.
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
+    pub fn ended(&self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.borrow_mut().try_wait()?)
     }
 
     /// Waits for its end.
     ///
     /// # Errors
     /// When it still runs after `limit`.
-    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
+    pub fn wait(&self, limit: Duration) -> Result<ExitStatus> {
         wait::until(limit, "a process has ended", || self.ended())
     }
 
@@ -138,14 +139,14 @@ impl Process {
     ///
     /// # Errors
     /// Those of the system calls.
-    pub fn kill_tree(&mut self) -> Result<()> {
+    pub fn kill_tree(&self) -> Result<()> {
         for pid in descendants(self.pid())?.into_iter().rev() {
             match kill(pid, Signal::SIGKILL) {
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        self.child.wait()?;
+        self.child.borrow_mut().wait()?;
         Ok(())
     }
 
@@ -160,8 +161,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let child = self.child.get_mut();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

@@ -45,7 +45,7 @@ impl System {
     pub fn boot(host: &Host) -> Result<Self> {
         let directory = host.files().join("system");
         fs::create_dir(&directory)?;
-        let mut container = host
+        let container = host
             .command("bash")
             .args(["-c", BOOT, "boot"])
             .arg(&directory)
