@@ -36,7 +36,7 @@ pub(crate) struct PluginStatus {
     pub(crate) name: String,
     /// Lower-case hex digest of its file.
     pub(crate) sha256: String,
-    /// `running`, `starting` or `quarantined`.
+    /// `quarantined`, or what the worker is doing: `running`, `starting`, `waiting`, `idle`.
     pub(crate) worker: String,
 }
 

@@ -12,7 +12,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::queue::{Queue, Sink};
+use super::queue::{Queue, REASON, Sink};
 
 /// Where journald listens.
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -146,18 +146,18 @@ impl JournalSink {
 }
 
 impl Sink for JournalSink {
-    fn write(&mut self, entry: &[u8]) {
+    fn write(&mut self, entry: &[u8]) -> io::Result<()> {
         // By path each time, since a journald that was restarted may have a new socket.
-        let _ = self.socket.send_to(entry, &self.path);
+        self.socket.send_to(entry, &self.path).map(drop)
     }
 
-    fn tell_dropped(&mut self, count: u64) {
+    fn tell_dropped(&mut self, count: u64) -> io::Result<()> {
         let mut entry = Vec::new();
         append(&mut entry, "PRIORITY", priority(Level::WARN));
         append(&mut entry, "SYSLOG_IDENTIFIER", "mainstay");
-        let message = format!("{count} log lines were dropped: nobody read them in time");
+        let message = format!("{count} log lines were dropped: {REASON}");
         append(&mut entry, "MESSAGE", &message);
         append(&mut entry, "MAINSTAY_DROPPED", &count.to_string());
-        self.write(&entry);
+        self.write(&entry)
     }
 }

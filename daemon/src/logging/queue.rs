@@ -13,13 +13,22 @@ pub(crate) const CAPACITY: usize = 1024;
 /// Bytes of an entry; more are cut, so that the queue is bounded in bytes as well.
 pub(crate) const ENTRY_LIMIT: usize = 16 << 10;
 
+/// Why entries are dropped, for people.
+pub(crate) const REASON: &str = "nobody took them in time";
+
 /// Where the thread writes. May block for as long as it likes.
 pub(crate) trait Sink: Send + 'static {
-    /// Writes one entry; what can't be written is lost.
-    fn write(&mut self, entry: &[u8]);
+    /// Writes one entry.
+    ///
+    /// # Errors
+    /// When the entry is lost; the next one may fare better.
+    fn write(&mut self, entry: &[u8]) -> io::Result<()>;
 
     /// Tells that `count` entries were dropped before the next one.
-    fn tell_dropped(&mut self, count: u64);
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    fn tell_dropped(&mut self, count: u64) -> io::Result<()>;
 }
 
 /// The writing end: cheap to clone, never blocks.
@@ -33,6 +42,13 @@ pub(crate) struct Queue {
 struct Dropped {
     ever: AtomicU64,
     untold: AtomicU64,
+}
+
+impl Dropped {
+    fn one_more(&self) {
+        self.ever.fetch_add(1, Ordering::Relaxed);
+        self.untold.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -61,8 +77,7 @@ impl Queue {
     pub(crate) fn push(&self, mut entry: Vec<u8>) {
         entry.truncate(ENTRY_LIMIT);
         if self.sender.try_send(Entry::Line(entry)).is_err() {
-            self.dropped.ever.fetch_add(1, Ordering::Relaxed);
-            self.dropped.untold.fetch_add(1, Ordering::Relaxed);
+            self.dropped.one_more();
         }
     }
 
@@ -99,12 +114,16 @@ impl Write for Queue {
 
 fn write_all(entries: &Receiver<Entry>, dropped: &Dropped, mut sink: impl Sink) {
     for entry in entries {
-        match dropped.untold.swap(0, Ordering::Relaxed) {
-            0 => {}
-            count => sink.tell_dropped(count),
+        let untold = dropped.untold.swap(0, Ordering::Relaxed);
+        if untold > 0 && sink.tell_dropped(untold).is_err() {
+            dropped.untold.fetch_add(untold, Ordering::Relaxed);
         }
         match entry {
-            Entry::Line(line) => sink.write(&line),
+            Entry::Line(line) => {
+                if sink.write(&line).is_err() {
+                    dropped.one_more();
+                }
+            }
             Entry::Flush(written) => drop(written.send(())),
         }
     }
@@ -115,17 +134,15 @@ fn write_all(entries: &Receiver<Entry>, dropped: &Dropped, mut sink: impl Sink) 
 pub(crate) struct WriteSink<W>(pub(crate) W);
 
 impl<W: Write + Send + 'static> Sink for WriteSink<W> {
-    fn write(&mut self, line: &[u8]) {
-        let _ = self.0.write_all(line);
-        if !line.ends_with(b"\n") {
-            let _ = self.0.write_all(b"\n");
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        self.0.write_all(line)?;
+        if line.ends_with(b"\n") {
+            return Ok(());
         }
+        self.0.write_all(b"\n")
     }
 
-    fn tell_dropped(&mut self, count: u64) {
-        let _ = writeln!(
-            self.0,
-            "{count} log lines were dropped: nobody read them in time"
-        );
+    fn tell_dropped(&mut self, count: u64) -> io::Result<()> {
+        writeln!(self.0, "{count} log lines were dropped: {REASON}")
     }
 }

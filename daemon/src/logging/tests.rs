@@ -125,6 +125,23 @@ fn a_line_without_bound_is_cut() {
 }
 
 #[test]
+fn a_journal_that_was_away_is_told_how_much_it_missed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let queue = Queue::start(JournalSink::to(&path).unwrap()).unwrap();
+    queue.push(b"MESSAGE=lost\n".to_vec());
+    queue.flush(Duration::from_secs(60));
+    assert_eq!(queue.dropped(), 1);
+    let journal = UnixDatagram::bind(&path).unwrap();
+    queue.push(b"MESSAGE=found\n".to_vec());
+    let mut entry = [0; 1024];
+    let length = journal.recv(&mut entry).unwrap();
+    assert!(entry[..length].ends_with(b"MAINSTAY_DROPPED=1\n"));
+    let length = journal.recv(&mut entry).unwrap();
+    assert_eq!(&entry[..length], b"MESSAGE=found\n");
+}
+
+#[test]
 fn a_wrong_filter_says_so() {
     let error = Logging::start(Some("mainstay=loud")).unwrap_err();
     assert!(error.to_string().contains("`mainstay=loud`"), "{error}");

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mainstay_protocol::{FromWorker, Load, LoadFault, PluginInfo, ToWorker};
 
+use tokio::net::UnixStream;
 use tokio::task::JoinError;
 
 use super::connection::{Connection, ConnectionError};
@@ -103,7 +103,11 @@ impl Source {
                 (stream, Some(process))
             }
             Self::Socket { path } => {
-                let stream = UnixStream::connect(path).map_err(|source| StartError::Socket {
+                // Without waiting: the socket's queue may be full.
+                let stream = UnixStream::connect(path)
+                    .await
+                    .and_then(UnixStream::into_std);
+                let stream = stream.map_err(|source| StartError::Socket {
                     path: path.clone(),
                     source,
                 })?;
