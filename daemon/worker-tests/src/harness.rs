@@ -1,5 +1,6 @@
 //! Starts the executable and speaks its protocol.
 
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use mainstay_protocol::{
     CheckSpec, FromWorker, Grants, HookSpec, Limits, Load, LoadFault, Outcome, PluginInfo,
-    PluginSpec, Run, RunReport, ToWorker, frame,
+    PluginSpec, Run, RunReport, Subject, ToWorker, frame,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -186,6 +187,11 @@ impl Worker {
         frame::write(self.stream.as_mut().unwrap(), message).unwrap();
     }
 
+    /// Sends what is no frame.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.as_mut().unwrap().write_all(bytes).unwrap();
+    }
+
     /// The next frame; panics when the worker ended or hangs.
     pub fn next(&mut self) -> FromWorker {
         frame::read(self.stream.as_mut().unwrap())
@@ -205,17 +211,21 @@ impl Worker {
     /// Loads and returns what was found out and what is wrong.
     pub fn load(&mut self, load: &Load) -> (Vec<PluginInfo>, Vec<LoadFault>) {
         self.send(&ToWorker::Load(load.clone()));
-        match self.next() {
+        self.find(|frame| match frame {
             FromWorker::Loaded {
                 generation,
                 plugins,
                 faults,
             } => {
                 assert_eq!(generation, load.generation);
-                (plugins, faults)
+                Some((plugins, faults))
+            }
+            FromWorker::RunStarted { subject, .. } => {
+                assert_eq!(subject, Subject::Load);
+                None
             }
             other => panic!("not loaded: {other:?}"),
-        }
+        })
     }
 
     /// Runs a check once.

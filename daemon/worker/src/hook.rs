@@ -56,10 +56,13 @@ impl Hooks {
                     let queue = start_queue(self.context.clone(), hook.clone());
                     self.queues.insert(key.clone(), queue);
                 }
-                let taken = self.queues.get(&key).map(|q| q.try_send(event.clone()));
+                let taken = self
+                    .queues
+                    .get(&key)
+                    .map(|q| q.try_send(event.clone()).is_ok());
                 match taken {
-                    Some(Ok(())) => return,
-                    Some(Err(_)) => "too many events of this source are waiting",
+                    Some(true) => return,
+                    Some(false) => "too many events of this source are waiting",
                     None => "there are too many sources",
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mainstay_protocol::{
-    CheckSpec, HookSpec, Load, LoadFault, PluginInfo, PluginSpec, Subject, Wish,
+    CheckSpec, FromWorker, HookSpec, Load, LoadFault, PluginInfo, PluginSpec, Subject, Wish,
 };
 use serde_json::Value;
 use wasmtime::Engine;
@@ -15,6 +15,7 @@ use crate::bindings::{check, hook, lifecycle};
 use crate::contract::{self, Interfaces};
 use crate::fault;
 use crate::file::{Binary, FileError};
+use crate::frames::Outbox;
 use crate::grants::Grants;
 use crate::host::{LogBudget, Shared, State};
 use crate::plugin::{Answer, Exports, Job, Plugin};
@@ -29,6 +30,8 @@ const BUDGET: Duration = Duration::from_secs(1);
 const KEPT: usize = 64;
 /// Longest name, version, summary and message of a plugin, in bytes.
 const TEXT: usize = 256;
+/// Bytes of all schemas in one answer; a frame holds twice that.
+const SCHEMAS: usize = 512 << 10;
 
 /// A plugin's file as it was read before the confinement.
 pub(crate) type Candidate = (PluginSpec, Result<Binary, FileError>);
@@ -64,9 +67,13 @@ struct Loaded {
 }
 
 /// Loads all of it. Never stops at the first fault.
+///
+/// Each plugin is announced before anything is done with it, so that the daemon knows the suspect
+/// if the worker does not survive it.
 pub(crate) async fn load(
     engine: &Engine,
     shared: &Arc<Shared>,
+    outbox: &Outbox,
     candidates: Vec<Candidate>,
     request: Load,
 ) -> Outcome {
@@ -81,6 +88,7 @@ pub(crate) async fn load(
     let mut broken = BTreeSet::new();
     for (spec, binary) in candidates {
         let name = spec.name.clone();
+        announce(outbox, &name).await;
         match plugin(engine, &linker, shared, spec, binary).await {
             Ok((info, plugin)) => {
                 outcome.plugins.push(info);
@@ -96,6 +104,7 @@ pub(crate) async fn load(
     for spec in request.checks {
         let subject = Subject::Check(spec.name.clone());
         let used = (spec.plugin.as_str(), "check", &spec.settings);
+        announce(outbox, &spec.plugin).await;
         match usable(&loaded, &broken, shared, subject, used).await {
             Ok((plugin, settings)) => outcome.checks.push(Use {
                 spec,
@@ -108,6 +117,7 @@ pub(crate) async fn load(
     for spec in request.hooks {
         let subject = Subject::Hook(spec.name.clone());
         let used = (spec.plugin.as_str(), "hook", &spec.settings);
+        announce(outbox, &spec.plugin).await;
         match usable(&loaded, &broken, shared, subject, used).await {
             Ok((plugin, settings)) => outcome.hooks.push(Use {
                 spec,
@@ -117,7 +127,33 @@ pub(crate) async fn load(
             Err(faults) => outcome.faults.extend(faults),
         }
     }
+    outcome.faults = fault::bounded(outcome.faults);
+    bound_schemas(&mut outcome.plugins);
     outcome
+}
+
+/// Leaves out the schemas that would not fit into the answer.
+fn bound_schemas(plugins: &mut [PluginInfo]) {
+    let mut room = SCHEMAS;
+    for plugin in plugins {
+        let size = plugin
+            .settings_schema
+            .as_ref()
+            .map_or(0, |schema| schema.to_string().len());
+        match room.checked_sub(size) {
+            Some(rest) => room = rest,
+            None => plugin.settings_schema = None,
+        }
+    }
+}
+
+async fn announce(outbox: &Outbox, plugin: &str) {
+    outbox
+        .send(&FromWorker::RunStarted {
+            plugin: plugin.to_owned(),
+            subject: Subject::Load,
+        })
+        .await;
 }
 
 type Refused = (Option<PluginInfo>, Vec<LoadFault>);
@@ -171,14 +207,25 @@ async fn plugin(
         size,
         api: interfaces.api.clone(),
         roles: interfaces.roles.clone(),
-        imports: interfaces.imports.clone(),
+        imports: interfaces
+            .imports
+            .iter()
+            .take(KEPT)
+            .map(|name| one_line(name, TEXT))
+            .collect(),
         described: None,
         settings_schema: None,
         wishes: Vec::new(),
         compile_us: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
     };
     if !interfaces.unknown.is_empty() {
-        let list = interfaces.unknown.join(", ");
+        let names: Vec<String> = interfaces
+            .unknown
+            .iter()
+            .take(KEPT)
+            .map(|name| one_line(name, TEXT))
+            .collect();
+        let list = names.join(", ");
         faults.push(fault::of_plugin(
             &name,
             format!("imports what this daemon does not have: {list}"),

@@ -86,7 +86,7 @@ async fn loaded(
         runs: Semaphore::new(request.max_concurrent_runs.max(1) as usize),
     });
     let outcome = tokio::select! {
-        outcome = load::load(&engine, &shared, candidates, request) => outcome,
+        outcome = load::load(&engine, &shared, &outbox, candidates, request) => outcome,
         early = inbox.recv() => return match early {
             None => Ok(()),
             Some(Ok(_)) => Err(SessionError::Unexpected("something before the answer to the load")),
@@ -186,15 +186,15 @@ pub enum SessionError {
     #[error("the daemon sent {0}")]
     Unexpected(&'static str),
     /// A frame was not one.
-    #[error("the control stream failed: {0}")]
+    #[error("the control stream failed")]
     Frame(#[from] FrameError),
     /// The confinement could not be put on.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     /// Wasmtime could not be set up.
-    #[error("wasmtime cannot be used here: {0}")]
+    #[error("wasmtime cannot be used here")]
     Engine(#[from] wasmtime::Error),
     /// The runtime or the stream could not be set up.
-    #[error("the worker cannot start: {0}")]
+    #[error("the worker cannot start")]
     Io(#[from] std::io::Error),
 }

@@ -106,3 +106,20 @@ fn a_daemon_that_breaks_the_protocol_is_left() {
     worker.send(&ToWorker::Start);
     assert!(!worker.abandon().success());
 }
+
+#[test]
+fn a_daemon_that_sends_garbage_is_left() {
+    for garbage in [
+        &b"\xff\xff\xff\xffxxxx"[..],
+        b"\0\0\0\x04xxxx",
+        b"\0\0\0\x02{}",
+        b"\0\0\0\x09cut",
+    ] {
+        let mut worker = Worker::start();
+        worker.send_bytes(garbage);
+        assert!(!worker.abandon().success(), "before the load: {garbage:?}");
+        let mut worker = self::worker();
+        worker.send_bytes(garbage);
+        assert!(!worker.abandon().success(), "after the load: {garbage:?}");
+    }
+}

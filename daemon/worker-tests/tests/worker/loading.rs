@@ -1,6 +1,6 @@
 //! What is refused at load, with which words.
 
-use mainstay_protocol::{LoadFault, Subject};
+use mainstay_protocol::{FromWorker, LoadFault, Subject, ToWorker};
 use serde_json::json;
 
 use mainstay_worker_tests::guest;
@@ -155,7 +155,11 @@ const SCHEMA: &str = r#"{"type":"object","properties":{"min":{"type":"integer","
 /// A plugin with these bodies of `describe` and `validate`. Name, version, summary and schema
 /// stand at the start of its memory, a pointer and a message at 512.
 fn described(describe: &str, validate: &str) -> Vec<u8> {
-    let schema = SCHEMA.replace('"', "\\22");
+    with_schema(SCHEMA, describe, validate)
+}
+
+fn with_schema(schema: &str, describe: &str, validate: &str) -> Vec<u8> {
+    let schema = schema.replace('"', "\\22");
     let items = format!(
         r#"(data (i32.const 0) "toy0.1.0a toy{schema}")
            (data (i32.const 512) "/name is wrong")"#
@@ -172,7 +176,11 @@ fn described(describe: &str, validate: &str) -> Vec<u8> {
 
 /// The result of a `describe` with name, version, summary and schema.
 fn description() -> String {
-    let length = SCHEMA.len();
+    description_with(SCHEMA)
+}
+
+fn description_with(schema: &str) -> String {
+    let length = schema.len();
     let words = [
         (0, 0),
         (4, 3),
@@ -256,6 +264,46 @@ fn nothing_is_served_after_a_fault() {
     let mut worker = Worker::start();
     let (_, faults) = worker.load(&setup.load);
     assert_eq!(faults.len(), 1);
-    worker.send(&mainstay_protocol::ToWorker::Start);
+    worker.send(&ToWorker::Start);
     assert!(worker.abandon().success());
+}
+
+#[test]
+fn a_schema_that_cannot_be_used_is_a_fault_of_the_plugin() {
+    for schema in [
+        r#"{"type":7}"#,
+        r#"{"$ref":"https://example.com/x"}"#,
+        "nonsense",
+    ] {
+        let bytes = with_schema(schema, &description_with(schema), VALID);
+        let fault = fault_of_bytes(&bytes);
+        assert!(fault.message.contains("schema cannot be used"), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_schema_that_refers_to_itself_does_not_end_the_worker() {
+    for schema in [
+        r##"{"$ref":"#"}"##,
+        r##"{"allOf":[{"$ref":"#"}]}"##,
+        r##"{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}},"$ref":"#/$defs/a"}"##,
+        r##"{"not":{"$ref":"#"}}"##,
+    ] {
+        let bytes = with_schema(schema, &description_with(schema), VALID);
+        // Fine or not, but answered.
+        let _ = Setup::with_check(&bytes).faults();
+    }
+}
+
+#[test]
+fn a_plugin_is_announced_before_it_is_loaded() {
+    let setup = Setup::with_check(&guest::healthy());
+    let mut worker = Worker::start();
+    worker.send(&ToWorker::Load(setup.load.clone()));
+    match worker.next() {
+        FromWorker::RunStarted { plugin, subject } => {
+            assert_eq!((plugin.as_str(), subject), ("p", Subject::Load));
+        }
+        other => panic!("{other:?}"),
+    }
 }

@@ -42,3 +42,126 @@ pub enum SandboxError {
     #[error("cannot filter system calls")]
     Filter(#[from] seccompiler::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::process::Command;
+
+    use rustix::net::{AddressFamily, SocketType, socket};
+    use rustix::process::{Pid, Signal, getppid, kill_process, test_kill_process};
+
+    use super::*;
+
+    /// Runs on a thread that is confined, while the rest of the test's process is not.
+    fn confined<T: Send + 'static>(test: impl FnOnce(&[String]) -> T + Send + 'static) -> T {
+        std::thread::spawn(move || test(&enter(&[]).unwrap()))
+            .join()
+            .unwrap()
+    }
+
+    #[test]
+    fn only_internet_sockets_can_be_made() {
+        confined(|_| {
+            for family in [
+                AddressFamily::UNIX,
+                AddressFamily::NETLINK,
+                AddressFamily::PACKET,
+                AddressFamily::VSOCK,
+            ] {
+                for kind in [SocketType::STREAM, SocketType::DGRAM, SocketType::RAW] {
+                    let refused = socket(family, kind, None).unwrap_err();
+                    assert_eq!(refused, rustix::io::Errno::PERM, "{family:?} {kind:?}");
+                }
+            }
+            for family in [AddressFamily::INET, AddressFamily::INET6] {
+                socket(family, SocketType::RAW, None).unwrap_err();
+                socket(family, SocketType::STREAM, None).unwrap();
+                socket(family, SocketType::DGRAM, None).unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn it_can_connect_but_not_listen() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        confined(move |_| {
+            TcpStream::connect(address)
+                .unwrap()
+                .write_all(b"x")
+                .unwrap();
+            let refused = TcpListener::bind("127.0.0.1:0").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        });
+        let mut byte = [0];
+        listener.accept().unwrap().0.read_exact(&mut byte).unwrap();
+    }
+
+    #[test]
+    fn no_program_can_be_started_and_nobody_signalled() {
+        confined(|_| {
+            let refused = Command::new("/bin/true").spawn().unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+            let parent = getppid().unwrap();
+            assert!(test_kill_process(parent).is_err());
+            assert!(kill_process(Pid::INIT, Signal::USR1).is_err());
+        });
+    }
+
+    #[test]
+    fn the_way_back_is_closed() {
+        confined(|_| {
+            rustix::thread::set_thread_uid(rustix::process::Uid::ROOT).unwrap_err();
+            rustix::process::setpriority_process(None, -1).unwrap_err();
+            rustix::process::chroot("/tmp").unwrap_err();
+            let more = rustix::process::Rlimit {
+                current: Some(4096),
+                maximum: Some(4096),
+            };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, more).unwrap_err();
+        });
+    }
+
+    #[test]
+    fn threads_still_start_and_time_still_passes() {
+        confined(|_| {
+            let thread = std::thread::spawn(|| {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                // It is confined as well.
+                Command::new("/bin/true").spawn().is_err()
+            });
+            assert!(thread.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn only_proc_and_granted_pid_files_can_be_read() {
+        let granted = tempfile::tempdir().unwrap();
+        let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(granted.path(), open).unwrap();
+        let pid_file = granted.path().join("service.pid");
+        let files = [pid_file.clone()];
+        std::thread::spawn(move || {
+            let missing = enter(&files).unwrap();
+            if let Some(why) = missing.iter().find(|text| text.contains("Landlock")) {
+                println!("skipped: {why}");
+                return;
+            }
+            File::open("/proc/self/stat").unwrap();
+            for closed in ["/etc/passwd", "/", "/sys"] {
+                let refused = File::open(closed).unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{closed}");
+            }
+            assert!(File::create(&pid_file).is_err());
+            assert_eq!(
+                File::open(&pid_file).unwrap_err().kind(),
+                ErrorKind::NotFound
+            );
+        })
+        .join()
+        .unwrap();
+    }
+}
