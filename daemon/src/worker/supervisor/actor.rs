@@ -5,18 +5,18 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mainstay_protocol::{Fault, FaultKind, FromWorker, Load, Outcome};
+use mainstay_protocol::{FromWorker, Load};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
+use super::resting::RestingChecks;
 use super::serving::{News, Serving};
 use super::{Order, Outlet, Prepared};
 use crate::hooks::{Fate, Happened, Hooks, Subscription};
 use crate::worker::backoff::Backoff;
 use crate::worker::connection::ConnectionError;
-use crate::worker::relay;
 use crate::worker::source::{FailedStart, LoadError, Source, Worker};
 use crate::worker::suspects::{QUARANTINE, Suspects};
 use crate::worker::{WorkerState, WorkerStatus};
@@ -37,8 +37,7 @@ pub(super) struct Actor {
     start_at: Option<Instant>,
     backoff: Backoff,
     suspects: Suspects,
-    /// When the next fault is due for each check of a plugin that rests.
-    resting_checks: BTreeMap<String, Instant>,
+    resting: RestingChecks,
     restarts: u64,
     last_end: Option<String>,
     drained: Option<oneshot::Sender<()>>,
@@ -79,7 +78,7 @@ impl Actor {
             start_at: None,
             backoff: Backoff::default(),
             suspects: Suspects::default(),
-            resting_checks: BTreeMap::new(),
+            resting: RestingChecks::default(),
             restarts: 0,
             last_end: None,
             drained: None,
@@ -125,7 +124,7 @@ impl Actor {
     async fn adopt(&mut self, prepared: Prepared, subscriptions: Vec<Subscription>) {
         let load = Arc::new(prepared.load);
         self.suspects = Suspects::default();
-        self.resting_checks.clear();
+        self.resting = RestingChecks::default();
         self.backoff = Backoff::default();
         self.hooks.subscribe(subscriptions, Instant::now());
         let plugins = prepared.worker.plugins.iter();
@@ -223,17 +222,9 @@ impl Actor {
     }
 
     fn list_resting_checks(&mut self, now: Instant) {
-        let Some(load) = &self.load else { return };
-        let resting = self.suspects.resting();
-        let checks = load.checks.iter();
-        let checks = checks.filter(|check| resting.contains(&check.plugin));
-        let before = std::mem::take(&mut self.resting_checks);
-        self.resting_checks = checks
-            .map(|check| {
-                let due = before.get(&check.name).copied().unwrap_or(now);
-                (check.name.clone(), due)
-            })
-            .collect();
+        if let Some(load) = &self.load {
+            self.resting.list(load, &self.suspects, now);
+        }
     }
 
     /// Starts a worker on what doesn't rest.
@@ -301,7 +292,7 @@ impl Actor {
             self.hooks.next_wake(now, serves)
         });
         let owed = serving.and_then(|serving| serving.owed_until(self.hooks.under_way()));
-        let resting = self.resting_checks.values().min().copied();
+        let resting = self.resting.next_wake();
         let released = self.suspects.next_wake();
         let wakes = [self.start_at, hooks, owed, resting, released];
         wakes.into_iter().flatten().min()
@@ -309,7 +300,10 @@ impl Actor {
 
     async fn awake(&mut self) {
         let now = Instant::now();
-        self.tell_resting(now);
+        if let Some(load) = &self.load {
+            let faults = self.resting.due(load, &self.suspects, now);
+            faults.into_iter().for_each(&self.outlet);
+        }
         if self.suspects.release(now) {
             info!("plugins that rested are tried again");
             self.list_resting_checks(now);
@@ -325,28 +319,6 @@ impl Actor {
         let hung = |serving: &mut Serving| serving.is_hung(event, now);
         if self.serving.as_mut().is_some_and(hung) {
             self.lost(true, &ConnectionError::Overdue).await;
-        }
-    }
-
-    /// Tells the engine that the checks of resting plugins don't run, as often as they would.
-    fn tell_resting(&mut self, now: Instant) {
-        let Some(load) = &self.load else { return };
-        for check in &load.checks {
-            let Some(due) = self.resting_checks.get_mut(&check.name) else {
-                continue;
-            };
-            if *due > now {
-                continue;
-            }
-            *due = now + Duration::from_millis(check.interval_ms.max(1));
-            let until = self.suspects.rests_until(&check.plugin).unwrap_or(now);
-            let rest = until.saturating_duration_since(now).as_secs();
-            let outcome = Outcome::Fault(Fault {
-                kind: FaultKind::Quarantined,
-                message: format!("plugin {} is tried again in {rest} s", check.plugin),
-            });
-            let name = check.name.clone();
-            (self.outlet)(relay::verdict(name, load.generation, outcome, 0));
         }
     }
 
