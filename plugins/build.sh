@@ -4,6 +4,8 @@
 # stock.toml pins each file by its digest and says which permissions follow from a check's settings: the latter is
 # written by hand, in each plugin's grants.toml. Equal sources, compiler and standard library give equal files.
 set -euo pipefail
+# A stock.toml that others may write to is not believed.
+umask 022
 root=$(realpath "$(dirname "$0")/..")
 to=$(realpath -m "${1:-$root/target/plugins}")
 target=wasm32-wasip2

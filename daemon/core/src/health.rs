@@ -179,6 +179,7 @@ impl Check {
     pub(crate) fn status(&self) -> CheckStatus {
         CheckStatus {
             name: self.settings.name.clone(),
+            plugin: self.settings.plugin.clone(),
             status: self.last,
             in_service: self.in_service,
             message: self.message.clone(),

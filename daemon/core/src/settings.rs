@@ -156,6 +156,8 @@ impl Default for AnnounceSettings {
 pub struct CheckSettings {
     /// Its name: a label.
     pub name: String,
+    /// The plugin that runs it: a label too.
+    pub plugin: String,
     /// Digest over plugin, settings and target: the same check under another name is the same
     /// check.
     pub identity: [u8; 32],

@@ -121,6 +121,8 @@ pub struct InterfaceStatus {
 pub struct CheckStatus {
     /// Its name.
     pub name: String,
+    /// The plugin that runs it.
+    pub plugin: String,
     /// What it says now.
     pub status: CheckState,
     /// Whether it counts as in service, after rise, fall and `on-error`.

@@ -214,6 +214,7 @@ fn router() -> impl Strategy<Value = RouterSettings> {
 
 fn check(name: &str, kind: u8) -> CheckSettings {
     CheckSettings {
+        plugin: "process".to_owned(),
         name: name.to_owned(),
         identity: [kind; 32],
         rise: 1 + u32::from(kind % 3),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::config;
+use crate::control::RuntimeDirError;
 use crate::exit;
 use crate::logging::Logging;
 use crate::run::{self, RunOptions};
@@ -31,6 +32,9 @@ pub(crate) fn run(options: &RunOptions, filter: Option<&str>) -> ExitCode {
     }
     run::run(options, config, &logging).unwrap_or_else(|error| {
         tracing::error!("{error:#}");
-        ExitCode::from(exit::SOFTWARE)
+        ExitCode::from(match error.is::<RuntimeDirError>() {
+            true => exit::UNAVAILABLE,
+            false => exit::SOFTWARE,
+        })
     })
 }

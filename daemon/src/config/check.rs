@@ -121,6 +121,7 @@ pub(super) fn read<'a>(
     unique.then_some(Check {
         engine: CheckSettings {
             name: name.clone(),
+            plugin: super::plugin_name(&used.plugin).to_owned(),
             identity: digest::of_check(&used.digest, &settings.json),
             rise: rise.unwrap_or(2),
             fall: fall.unwrap_or(3),

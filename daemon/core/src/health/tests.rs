@@ -3,6 +3,7 @@ use super::*;
 fn settings() -> CheckSettings {
     CheckSettings {
         name: "nginx".to_owned(),
+        plugin: "process".to_owned(),
         identity: [7; 32],
         rise: 2,
         fall: 3,

@@ -162,6 +162,7 @@ mod tests {
     fn a_weight_that_never_hands_over_is_named() {
         let settings = CheckSettings {
             name: "nginx".to_owned(),
+            plugin: "process".to_owned(),
             identity: [0; 32],
             rise: 1,
             fall: 1,

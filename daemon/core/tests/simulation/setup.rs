@@ -166,6 +166,7 @@ impl Setup {
     /// The whole configuration of this node.
     pub(crate) fn settings(&self, node: usize) -> Arc<Settings> {
         let checks = self.nodes[node].check.map(|_| CheckSettings {
+            plugin: "process".to_owned(),
             name: CHECK.to_owned(),
             identity: [7; 32],
             rise: 1,

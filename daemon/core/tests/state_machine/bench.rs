@@ -466,6 +466,7 @@ pub(crate) fn link(running: bool) -> Link {
 
 fn whole(router: &RouterSettings, generation: u64) -> Settings {
     let checks = router.track.iter().map(|track| CheckSettings {
+        plugin: "process".to_owned(),
         name: track.check.clone(),
         identity: [1; 32],
         rise: 1,

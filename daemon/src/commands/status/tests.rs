@@ -39,6 +39,7 @@ fn document() -> StatusDocument {
         },
     };
     let check = CheckStatus {
+        plugin: "process".to_owned(),
         name: "nginx".to_owned(),
         status: CheckState::Unhealthy,
         in_service: false,
