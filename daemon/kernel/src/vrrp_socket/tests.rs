@@ -212,12 +212,14 @@ fn packets_come_in_order_with_the_time_of_their_arrival() {
                 sender.send(HERE, ALL_VIRTUAL_ROUTERS, &bytes).unwrap();
             };
             // The kernel begins to stamp a moment after the first socket has asked for it.
+            let deadline = clock::now().boottime + PATIENCE;
             loop {
                 send(0);
                 let sent = clock::now().boottime;
                 if next(&mut receiver).received_at < sent {
                     break;
                 }
+                assert!(sent < deadline, "nothing but the time of reading");
             }
             let mut arrivals = Vec::new();
             (0..100).for_each(send);
