@@ -231,6 +231,9 @@ impl Engine {
             !status.in_service,
             format!("{word}: {}", status.message),
         );
+        if !self.looked {
+            return;
+        }
         for index in self.trackers.get(&name).cloned().unwrap_or_default() {
             self.with_router(now, index, |router, context| router.review(context));
         }

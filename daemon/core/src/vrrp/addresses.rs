@@ -81,7 +81,9 @@ impl Holding {
 impl Router {
     /// Brings the interface nearer to what is wanted; waits while a batch is under way.
     pub(super) fn reconcile(&mut self, context: &mut Context<'_>) {
-        if !self.begun || self.holding.pending.is_some() {
+        // A router that may resume leaves its addresses as they are; any other lets them go even
+        // before its socket is open.
+        if (!self.begun && self.holds()) || self.holding.pending.is_some() {
             return;
         }
         if self.timers.retry.is_some() && self.holding.adding == self.holds() {

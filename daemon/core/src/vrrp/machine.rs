@@ -266,15 +266,18 @@ impl Router {
         });
         let now = context.now.boottime;
         let mut causes = vec![Cause::Startup];
-        if let Some(RouterRecord { at, .. }) = legacy
-            && held
-        {
+        if self.phase == Some(Phase::Resuming) {
+            self.phase = None;
+            self.timers.resume = None;
+        }
+        if let Some(RouterRecord { at, .. }) = legacy {
             let silent_for = now.since(at);
             let bound = self.resume_bound();
-            if silent_for < bound {
-                self.phase = Some(Phase::Resuming);
-            } else {
+            if silent_for >= bound {
                 causes = vec![Cause::ResumeTooLate { silent_for, bound }];
+            } else if held {
+                self.phase = Some(Phase::Resuming);
+                self.timers.resume = Some(at + bound);
             }
         }
         if self.socket == Socket::Pending {
@@ -294,6 +297,13 @@ impl Router {
     fn resume(&mut self, context: &mut Context<'_>) {
         self.timers.resume = None;
         if self.phase != Some(Phase::Resuming) {
+            return;
+        }
+        if self.socket == Socket::Pending {
+            self.begun = true;
+            let message = "it takes too long to open".to_owned();
+            self.fail(context, vec![Fault::Socket { message }]);
+            self.reconcile(context);
             return;
         }
         self.phase = None;

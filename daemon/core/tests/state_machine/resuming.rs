@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use mainstay_core::action::Effect;
 use mainstay_core::event::{Cause, RouterState};
+use mainstay_core::input::Status;
 use mainstay_core::settings::RouterSettings;
 use mainstay_core::status::Phase;
 
@@ -146,4 +148,44 @@ fn a_fault_while_it_resumes_lets_go() {
     assert!(!bench.holds());
     bench.tick();
     assert_eq!(bench.state(), RouterState::Fault);
+}
+
+#[test]
+fn a_socket_that_never_opens_ends_it() {
+    let mut bench = Bench::restarted(router(), SECOND);
+    bench.silent = true;
+    bench.look();
+    assert_eq!(bench.phase(), Some(Phase::Resuming));
+    assert_eq!(bench.wait(), Some(2 * SECOND));
+    bench.run_to_deadline();
+    assert_eq!(bench.state(), RouterState::Fault);
+    assert_eq!(bench.phase(), None);
+    bench.answer_all();
+    assert!(!bench.holds());
+    assert_eq!(bench.state(), RouterState::Backup);
+}
+
+#[test]
+fn too_late_it_does_not_wait_for_the_socket_to_let_go() {
+    let mut bench = Bench::restarted(router(), 10 * SECOND);
+    bench.silent = true;
+    bench.look();
+    let removes = |effect: &&Effect| matches!(effect, Effect::RemoveAddresses { .. });
+    assert_eq!(bench.effects.iter().filter(removes).count(), 1);
+    bench.answer_all();
+    assert!(!bench.holds());
+    assert_eq!(bench.state(), RouterState::Backup);
+    assert!(matches!(bench.causes()[0], Cause::ResumeTooLate { .. }));
+}
+
+#[test]
+fn a_verdict_that_comes_before_the_kernel_was_looked_at_decides_nothing_yet() {
+    let mut bench = Bench::restarted(tracking(None), SECOND);
+    bench.judge(Status::Healthy);
+    assert_eq!(bench.state(), RouterState::Initialize);
+    assert!(bench.transitions().is_empty());
+    bench.look();
+    bench.tick();
+    assert_eq!(bench.state(), RouterState::Active);
+    assert!(bench.holds());
 }
