@@ -1,5 +1,6 @@
 //! Starts the executable and speaks its protocol.
 
+use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -22,16 +23,33 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 /// When it has not been built: a test that finds nothing to test must not pass.
 pub fn executable() -> PathBuf {
-    let path = std::env::var_os("MAINSTAY_WORKER").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/mainstay-worker"),
+    let build = std::env::var_os("MAINSTAY_BUILD").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
         PathBuf::from,
     );
+    let path = build.join("release/mainstay-worker");
     assert!(
         path.is_file(),
-        "{} is missing: run `make build`, or name the executable in MAINSTAY_WORKER",
+        "{} is missing: run `make build`, or name its target directory in MAINSTAY_BUILD",
         path.display()
     );
     path
+}
+
+/// Says that a test is left out, and notes it in the file that `MAINSTAY_SKIPS` names.
+///
+/// # Panics
+/// When the file cannot be written: a skip must not get lost.
+pub fn skip(test: &str, why: &str) {
+    eprintln!("SKIP {test}: {why}");
+    if let Some(path) = std::env::var_os("MAINSTAY_SKIPS") {
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
+        writeln!(file, "{test}: {why}").unwrap();
+    }
 }
 
 /// A worker that said hello.

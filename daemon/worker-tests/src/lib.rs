@@ -1,6 +1,6 @@
 //! What tests of the worker need: small components, and the other end of its socket.
 //!
-//! The executable under test is `target/release/mainstay-worker`, or what `MAINSTAY_WORKER` names.
+//! The executable under test is `target/release/mainstay-worker`, or that below `MAINSTAY_BUILD`.
 //! `make build` builds it; no test builds it by itself, since wasmtime takes minutes.
 
 pub mod guest;

@@ -18,8 +18,10 @@ pub(crate) struct Context {
     pub(crate) outbox: Outbox,
     /// Generation of the configuration.
     pub(crate) generation: u64,
-    /// Bounds the runs that go on at the same time, and so their memory.
+    /// Bounds the runs of checks that go on at the same time, and so their memory.
     pub(crate) runs: Semaphore,
+    /// Bounds the calls of hooks. Apart, since a hook may take seconds and checks cannot wait.
+    pub(crate) calls: Semaphore,
 }
 
 impl Context {

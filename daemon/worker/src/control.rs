@@ -53,3 +53,32 @@ impl From<Errno> for ControlError {
         Self::Io(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_is_taken_over_by_its_number() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let adopted = adopt(theirs.as_raw_fd()).unwrap();
+        drop(theirs);
+        std::io::Write::write_all(&mut &adopted, b"x").unwrap();
+        let mut byte = [0];
+        std::io::Read::read_exact(&mut &ours, &mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+    }
+
+    #[test]
+    fn what_is_no_connected_socket_is_refused() {
+        let file = std::fs::File::open("/proc/self/stat").unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for descriptor in [file.as_raw_fd(), listener.as_raw_fd()] {
+            let error = adopt(descriptor).unwrap_err();
+            assert!(matches!(error, ControlError::NotASocket(_)), "{error}");
+        }
+        assert!(matches!(adopt(9999), Err(ControlError::Io(_))));
+    }
+}

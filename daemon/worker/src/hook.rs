@@ -89,7 +89,7 @@ fn start_queue(context: Arc<Context>, hook: Arc<Hook>) -> mpsc::Sender<Event> {
 async fn call(context: &Context, hook: &Hook, event: &Event) -> Result<(), Fault> {
     let job = Job::Deliver(translate(hook, event)?);
     // The semaphore is never closed; without a permit the run would only be less bounded.
-    let _permit = context.runs.acquire().await.ok();
+    let _permit = context.calls.acquire().await.ok();
     let subject = Subject::Hook(hook.spec.name.clone());
     context.announce(&hook.plugin, &subject).await;
     let timeout = Duration::from_millis(hook.spec.timeout_ms);

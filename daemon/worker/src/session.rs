@@ -20,6 +20,8 @@ use crate::{SandboxError, engine, file, sandbox};
 
 /// Threads that run guests.
 const WORKERS: usize = 2;
+/// Calls of hooks at the same time.
+const CALLS: usize = 2;
 /// Threads for what blocks: looking at processes, compiling.
 const BLOCKING: usize = 4;
 
@@ -84,6 +86,7 @@ async fn loaded(
         outbox: outbox.clone(),
         generation,
         runs: Semaphore::new(request.max_concurrent_runs.max(1) as usize),
+        calls: Semaphore::new(CALLS),
     });
     let outcome = tokio::select! {
         outcome = load::load(&engine, &shared, &outbox, candidates, request) => outcome,

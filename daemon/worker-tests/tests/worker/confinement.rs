@@ -5,7 +5,7 @@ use std::fs;
 
 use mainstay_protocol::{FromWorker, ToWorker};
 use mainstay_worker_tests::guest;
-use mainstay_worker_tests::harness::{Setup, Worker};
+use mainstay_worker_tests::harness::{Setup, Worker, skip};
 
 fn worker() -> Worker {
     let mut worker = Setup::with_check(&guest::healthy()).loaded();
@@ -50,7 +50,7 @@ fn a_worker_started_by_root_is_root_no_more() {
     let own = fs::read_to_string("/proc/self/status").unwrap();
     let root = own.lines().any(|line| line == "Uid:\t0\t0\t0\t0");
     if !root {
-        println!("skipped: not root");
+        skip("a_worker_started_by_root_is_root_no_more", "needs root");
         return;
     }
     for thread in threads(worker().pid()) {

@@ -1,6 +1,8 @@
 //! Hooks: every event answered, in the order of its source.
 
-use mainstay_protocol::{Event, EventPayload, FaultKind, FromWorker, RouterTransition, ToWorker};
+use mainstay_protocol::{
+    Event, EventPayload, FaultKind, FromWorker, Outcome, RouterTransition, ToWorker,
+};
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::{Setup, Worker};
 
@@ -31,6 +33,27 @@ fn event(source: &str, sequence: u64) -> Event {
             addresses: vec!["10.0.0.1/24".into()],
             cause: "the master went down".into(),
         }),
+    }
+}
+
+#[test]
+fn hooks_that_hang_leave_the_checks_their_verdicts() {
+    let hang = hook("", "(loop $l (br $l)) unreachable");
+    let mut setup = Setup::new()
+        .plugin("hang", &hang)
+        .hook("h", "hang")
+        .plugin("good", &guest::healthy())
+        .check("c", "good");
+    setup.load.max_concurrent_runs = 1;
+    setup.load.hooks[0].timeout_ms = 60_000;
+    let mut worker = setup.loaded();
+    for source in ["a", "b", "c", "d"] {
+        send(&mut worker, "h", event(source, 1));
+    }
+    worker.send(&ToWorker::Start);
+    for _ in 0..3 {
+        let (outcome, _) = worker.verdict("c");
+        assert!(matches!(outcome, Outcome::Report(_)), "{outcome:?}");
     }
 }
 

@@ -233,3 +233,23 @@ fn standard_output_is_a_line_of_the_log() {
     let lines: Vec<&str> = log.iter().map(|(_, line)| line.as_str()).collect();
     assert_eq!(lines, ["hello", "world"]);
 }
+
+#[test]
+fn more_instances_memories_or_tables_than_allowed_are_refused_at_load() {
+    for (what, module, count) in [
+        ("memory", "(memory 1)", 9),
+        ("table", "(table 1 funcref)", 33),
+        ("instance", "", 129),
+    ] {
+        let instances = "(core instance (instantiate $m))".repeat(count);
+        let text = |instances: &str| format!("(component (core module $m {module}) {instances})");
+        let too_many = wat::parse_str(text(&instances)).unwrap();
+        let faults = Setup::new().plugin("p", &too_many).faults();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        let limit = format!("{what} count too high at {count}");
+        assert!(faults[0].message.contains(&limit), "{faults:?}");
+        let one_less = &instances[..instances.len() / count * (count - 1)];
+        let allowed = wat::parse_str(text(one_less)).unwrap();
+        assert_eq!(Setup::new().plugin("p", &allowed).faults(), []);
+    }
+}
