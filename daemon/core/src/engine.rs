@@ -314,7 +314,7 @@ impl Engine {
                     });
                 }
             }
-            Some(Waiting::Leftovers(interface)) => {
+            Some(Waiting::Leftovers(interface, _)) => {
                 if let Err(failure) = result {
                     let name = self.interfaces.name(interface).unwrap_or("gone");
                     let subject = format!("interface {name}");
@@ -462,16 +462,17 @@ impl Engine {
             .collect();
         let mut leftovers: BTreeMap<InterfaceIndex, Vec<Prefix>> = BTreeMap::new();
         for (index, prefix) in self.interfaces.ours() {
-            if !wanted.contains(&(index, prefix)) {
+            if !wanted.contains(&(index, prefix)) && !self.outbox.removes_leftover(index, prefix) {
                 leftovers.entry(index).or_default().push(prefix);
             }
         }
         for (interface, addresses) in leftovers {
+            let waiting = Waiting::Leftovers(interface, addresses.clone());
             let effect = Effect::RemoveAddresses {
                 interface,
                 addresses,
             };
-            self.outbox.expect(effect, Waiting::Leftovers(interface));
+            self.outbox.expect(effect, waiting);
         }
     }
 

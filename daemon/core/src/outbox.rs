@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::action::{Action, ActionId, Actions, Effect};
-use crate::address::InterfaceIndex;
+use crate::address::{InterfaceIndex, Prefix};
 use crate::event::{Event, Notice};
 use crate::record::RouterKey;
 
@@ -15,7 +15,7 @@ pub(crate) enum Waiting {
     /// A router that changes its addresses.
     Router(RouterKey),
     /// Addresses that no router wants.
-    Leftovers(InterfaceIndex),
+    Leftovers(InterfaceIndex, Vec<Prefix>),
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +49,16 @@ impl Outbox {
     /// Who waited for this action; each completion counts once.
     pub(crate) fn complete(&mut self, id: ActionId) -> Option<Waiting> {
         self.waiting.remove(&id)
+    }
+
+    /// Whether this address, which no router wants, is being removed already.
+    pub(crate) fn removes_leftover(&self, index: InterfaceIndex, prefix: Prefix) -> bool {
+        self.waiting.values().any(|waiting| match waiting {
+            Waiting::Leftovers(interface, addresses) => {
+                *interface == index && addresses.contains(&prefix)
+            }
+            Waiting::Socket(_) | Waiting::Router(_) => false,
+        })
     }
 
     /// Whether a change of addresses is under way.

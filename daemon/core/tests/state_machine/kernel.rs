@@ -233,3 +233,35 @@ fn an_interface_that_was_replaced_gets_the_addresses_and_the_neighbours_are_told
     });
     assert_eq!(on_the_new_one.count(), 3);
 }
+
+#[test]
+fn what_is_being_removed_is_not_asked_for_again() {
+    let mut bench = Bench::active(router());
+    bench.silent = true;
+    bench.reconfigure(RouterSettings {
+        addresses: vec![prefix(OTHER)],
+        ..router()
+    });
+    for _ in 0..100 {
+        bench.set_link(true);
+    }
+    let removals = bench.unanswered.iter();
+    let removals = removals.filter(|(_, effect)| matches!(effect, Effect::RemoveAddresses { .. }));
+    assert_eq!(removals.count(), 1);
+    bench.answer_all();
+    assert_eq!(bench.addresses, [prefix(OTHER)]);
+}
+
+#[test]
+fn what_could_not_be_removed_is_tried_again_with_the_next_news() {
+    let mut bench = Bench::active(router());
+    bench.refuses = true;
+    bench.reconfigure(RouterSettings {
+        addresses: vec![prefix(OTHER)],
+        ..router()
+    });
+    assert!(bench.holds());
+    bench.refuses = false;
+    bench.set_link(true);
+    assert!(!bench.holds());
+}
