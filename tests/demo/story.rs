@@ -71,6 +71,7 @@ fn configuration(priority: u8) -> String {
         nginx: Some(NginxCheck {
             interval: Duration::from_secs(2),
             weight: Some(-20),
+            stale_after: None,
         }),
         ..Router::introduction(priority)
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mainstay_lab::nginx::Nginx;
 use mainstay_lab::node::Implementation::{self, Keepalived, Mainstay};
 use mainstay_lab::node::{NginxCheck, Router};
@@ -16,6 +16,7 @@ fn introduction(priority: u8, weight: i16) -> Router {
         nginx: Some(NginxCheck {
             interval: Duration::from_secs(2),
             weight: Some(weight),
+            stale_after: None,
         }),
         ..Router::introduction(priority)
     }
@@ -27,6 +28,7 @@ fn fast(priority: u8, weight: Option<i16>) -> Router {
         nginx: Some(NginxCheck {
             interval: Duration::from_millis(200),
             weight,
+            stale_after: None,
         }),
         ..Router::fast(priority)
     }
@@ -91,7 +93,8 @@ fn hard_condition_is_a_fault_by_name() -> Result<()> {
         Ok(router["faults"]
             .to_string()
             .contains("check nginx: not running: nginx"))
-    })?;
+    })
+    .with_context(|| format!("{:?}", stage.a.status()))?;
     assert!(!stage.a.holds(mainstay_lab::node::VIRTUAL)?);
     assert_eq!(
         stage.capture.seen().advertisements,

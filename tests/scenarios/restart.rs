@@ -23,6 +23,7 @@ fn adopts(scenario: &str, peer: Implementation) -> Result<()> {
         nginx: Some(NginxCheck {
             interval: Duration::from_millis(500),
             weight: None,
+            stale_after: None,
         }),
         ..Router::introduction(priority)
     };

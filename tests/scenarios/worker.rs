@@ -17,15 +17,20 @@ use nix::unistd::Pid;
 use crate::setup::{LONG, Stage, lacking};
 
 /// A condition, so that a check that is lost for good would be seen as a failover.
-fn router(priority: u8) -> Router {
+fn router(priority: u8, stale_after: Option<Duration>) -> Router {
     Router {
         nginx: Some(NginxCheck {
             interval: Duration::from_millis(200),
             weight: None,
+            stale_after,
         }),
         ..Router::fast(priority)
     }
 }
+
+/// Longer than any worker is away here: what is lost is not to be excused by a report that has
+/// become stale.
+const PATIENT: Option<Duration> = Some(Duration::from_secs(120));
 
 /// The worker of a node's daemon, when there is one now.
 fn worker(node: &Node) -> Result<Option<Pid>> {
@@ -62,13 +67,10 @@ fn killed_fifty_times() -> Result<()> {
     if lacking("worker_killed_fifty_times", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
-    // A stop of the whole machine is none of the worker's doing, so the check may rest for long.
-    let text = mainstay_lab::mainstay::configuration(&router(100)).replace(
-        "interval = \"200ms\"\n",
-        "interval = \"200ms\"\nstale-after = \"120s\"\n",
-    );
-    stage.a.configure(&text)?;
+    let mut stage = Stage::new(
+        (Mainstay, &router(100, PATIENT)),
+        (Mainstay, &router(90, PATIENT)),
+    )?;
     let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
     stage.start()?;
     wait::until_true(SOON, "the check runs", || Ok(runs(&stage.a)? > 2))?;
@@ -80,17 +82,13 @@ fn killed_fifty_times() -> Result<()> {
 
     let mut killed = Vec::new();
     for _ in 0..50 {
-        let pid = wait::until(LONG, "there is a worker again", || {
-            Ok(worker(&stage.a)?.filter(|pid| !killed.contains(pid)))
+        let before = runs(&stage.a)?;
+        let pid = wait::until(LONG, "another worker serves", || {
+            let pid = worker(&stage.a)?.filter(|pid| !killed.contains(pid));
+            // For more than a second, so that the next one is started without a pause.
+            Ok(pid.filter(|_| runs(&stage.a).is_ok_and(|runs| runs > before + 6)))
         })
         .with_context(|| format!("after {} kills", killed.len()))?;
-        if killed.len() % 10 == 0 {
-            // Let it come to serve now and then, so that runs are hit too.
-            let before = runs(&stage.a)?;
-            wait::until_true(LONG, "the checks resume", || {
-                Ok(runs(&stage.a)? > before + 5)
-            })?;
-        }
         kill(pid, Signal::SIGKILL)?;
         killed.push(pid);
     }
@@ -109,12 +107,10 @@ fn stopped() -> Result<()> {
     if lacking("worker_stopped", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
-    let text = mainstay_lab::mainstay::configuration(&router(100)).replace(
-        "interval = \"200ms\"\n",
-        "interval = \"200ms\"\nstale-after = \"60s\"\n",
-    );
-    stage.a.configure(&text)?;
+    let mut stage = Stage::new(
+        (Mainstay, &router(100, PATIENT)),
+        (Mainstay, &router(90, PATIENT)),
+    )?;
     let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
     stage.start()?;
     wait::until_true(SOON, "the check runs", || Ok(runs(&stage.a)? > 2))?;
@@ -144,7 +140,10 @@ fn gone_for_longer_than_a_report_counts() -> Result<()> {
     if lacking("worker_gone_for_longer_than_a_report_counts", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
+    let mut stage = Stage::new(
+        (Mainstay, &router(100, None)),
+        (Mainstay, &router(90, None)),
+    )?;
     let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
     stage.start()?;
     // Its reports count for three intervals and the timeout, 0.8 s. A stopped worker is replaced

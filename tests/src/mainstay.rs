@@ -48,9 +48,13 @@ pub fn configuration(router: &Router) -> String {
     if let Some(check) = router.nginx {
         let _ = write!(
             text,
-            "[[check]]\nname = \"nginx\"\nplugin = \"process\"\nsettings = {{ name = \"nginx\" }}\ninterval = \"{}ms\"\n\n",
+            "[[check]]\nname = \"nginx\"\nplugin = \"process\"\nsettings = {{ name = \"nginx\" }}\ninterval = \"{}ms\"\n",
             check.interval.as_millis()
         );
+        if let Some(stale_after) = check.stale_after {
+            let _ = writeln!(text, "stale-after = \"{}ms\"", stale_after.as_millis());
+        }
+        text.push('\n');
     }
     let _ = write!(
         text,

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
 use crate::lab::Host;
@@ -59,6 +59,8 @@ pub struct NginxCheck {
     pub interval: Duration,
     /// Added to the priority; without one, the check is a condition.
     pub weight: Option<i16>,
+    /// For how long a report counts, where that is not the default; Mainstay only.
+    pub stale_after: Option<Duration>,
 }
 
 impl Router {
@@ -251,7 +253,13 @@ impl Node {
     /// # Errors
     /// When it has not been started.
     pub fn log(&self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&fs::read(self.log_file())?).into_owned())
+        let file = self.log_file();
+        ensure!(
+            fs::metadata(&file)?.is_file(),
+            "{} is no file",
+            file.display()
+        );
+        Ok(String::from_utf8_lossy(&fs::read(file)?).into_owned())
     }
 
     /// Whether it holds an address.
