@@ -67,7 +67,7 @@ pub struct Setup {
 
 impl Setup {
     /// Nothing yet: generation 7, four runs at once.
-    pub fn new() -> Self {
+    pub fn empty() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
             load: Load {
@@ -82,7 +82,7 @@ impl Setup {
 
     /// One plugin `p` and one check `c` of it.
     pub fn with_check(component: &[u8]) -> Self {
-        Self::new().plugin("p", component).check("c", "p")
+        Self::empty().plugin("p", component).check("c", "p")
     }
 
     /// Adds a plugin without grants; the following calls may change it.
@@ -185,7 +185,7 @@ impl Worker {
             child,
             stream: Some(ours),
         };
-        match worker.next() {
+        match worker.frame() {
             FromWorker::Hello { version, pid, .. } => {
                 assert_eq!(version, mainstay_protocol::VERSION);
                 assert_eq!(pid, worker.pid());
@@ -211,7 +211,7 @@ impl Worker {
     }
 
     /// The next frame; panics when the worker ended or hangs.
-    pub fn next(&mut self) -> FromWorker {
+    pub fn frame(&mut self) -> FromWorker {
         frame::read(self.stream.as_mut().unwrap())
             .unwrap()
             .expect("the worker ended")
@@ -220,7 +220,7 @@ impl Worker {
     /// Skips frames until one is of interest.
     pub fn find<T>(&mut self, mut want: impl FnMut(FromWorker) -> Option<T>) -> T {
         loop {
-            if let Some(found) = want(self.next()) {
+            if let Some(found) = want(self.frame()) {
                 return found;
             }
         }

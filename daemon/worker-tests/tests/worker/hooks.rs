@@ -39,7 +39,7 @@ fn event(source: &str, sequence: u64) -> Event {
 #[test]
 fn hooks_that_hang_leave_the_checks_their_verdicts() {
     let hang = hook("", "(loop $l (br $l)) unreachable");
-    let mut setup = Setup::new()
+    let mut setup = Setup::empty()
         .plugin("hang", &hang)
         .hook("h", "hang")
         .plugin("good", &guest::healthy())
@@ -58,7 +58,10 @@ fn hooks_that_hang_leave_the_checks_their_verdicts() {
 }
 
 fn loaded(component: &[u8]) -> Worker {
-    Setup::new().plugin("p", component).hook("h", "p").loaded()
+    Setup::empty()
+        .plugin("p", component)
+        .hook("h", "p")
+        .loaded()
 }
 
 fn send(worker: &mut Worker, hook: &str, event: Event) {

@@ -244,12 +244,12 @@ fn more_instances_memories_or_tables_than_allowed_are_refused_at_load() {
         let instances = "(core instance (instantiate $m))".repeat(count);
         let text = |instances: &str| format!("(component (core module $m {module}) {instances})");
         let too_many = wat::parse_str(text(&instances)).unwrap();
-        let faults = Setup::new().plugin("p", &too_many).faults();
+        let faults = Setup::empty().plugin("p", &too_many).faults();
         assert_eq!(faults.len(), 1, "{faults:?}");
         let limit = format!("{what} count too high at {count}");
         assert!(faults[0].message.contains(&limit), "{faults:?}");
         let one_less = &instances[..instances.len() / count * (count - 1)];
         let allowed = wat::parse_str(text(one_less)).unwrap();
-        assert_eq!(Setup::new().plugin("p", &allowed).faults(), []);
+        assert_eq!(Setup::empty().plugin("p", &allowed).faults(), []);
     }
 }

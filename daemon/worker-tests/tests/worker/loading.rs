@@ -113,7 +113,7 @@ fn a_plugin_of_another_world_is_refused_where_it_is_used() {
     assert_eq!(fault.subject, Subject::Check("c".into()));
     assert!(fault.message.contains("it is a hook"), "{fault:?}");
 
-    let setup = Setup::new().plugin("p", &guest::healthy()).hook("h", "p");
+    let setup = Setup::empty().plugin("p", &guest::healthy()).hook("h", "p");
     let fault = self::fault(&setup);
     assert_eq!(fault.subject, Subject::Hook("h".into()));
     assert!(fault.message.contains("it is a check"), "{fault:?}");
@@ -136,7 +136,7 @@ fn an_export_of_another_type_is_refused_at_load() {
 
 #[test]
 fn all_faults_of_all_plugins_come_at_once() {
-    let mut setup = Setup::new()
+    let mut setup = Setup::empty()
         .plugin("broken", b"hello")
         .plugin("fine", &guest::healthy())
         .check("one", "broken")
@@ -300,7 +300,7 @@ fn a_plugin_is_announced_before_it_is_loaded() {
     let setup = Setup::with_check(&guest::healthy());
     let mut worker = Worker::start();
     worker.send(&ToWorker::Load(setup.load.clone()));
-    match worker.next() {
+    match worker.frame() {
         FromWorker::RunStarted { plugin, subject } => {
             assert_eq!((plugin.as_str(), subject), ("p", Subject::Load));
         }

@@ -29,28 +29,28 @@ fn nothing_runs_before_the_start() {
     let mut worker = Setup::with_check(&guest::healthy()).loaded();
     // The answer to this comes first, since nothing else goes on.
     worker.send(&ToWorker::Run(mainstay_protocol::Run { check: "c".into() }));
-    assert!(matches!(worker.next(), FromWorker::RunStarted { .. }));
-    assert!(matches!(worker.next(), FromWorker::Ran(_)));
+    assert!(matches!(worker.frame(), FromWorker::RunStarted { .. }));
+    assert!(matches!(worker.frame(), FromWorker::Ran(_)));
 }
 
 #[test]
 fn a_run_is_announced_before_its_verdict() {
     let mut worker = start(&Setup::with_check(&guest::healthy()));
     for _ in 0..3 {
-        match worker.next() {
+        match worker.frame() {
             FromWorker::RunStarted { plugin, subject } => {
                 assert_eq!(plugin, "p");
                 assert_eq!(subject, Subject::Check("c".into()));
             }
             other => panic!("{other:?}"),
         }
-        assert!(matches!(worker.next(), FromWorker::Verdict { .. }));
+        assert!(matches!(worker.frame(), FromWorker::Verdict { .. }));
     }
 }
 
 #[test]
 fn a_loop_in_one_check_leaves_the_other_its_verdicts() {
-    let setup = Setup::new()
+    let setup = Setup::empty()
         .plugin("loop", &guest::endless())
         .plugin("good", &guest::healthy())
         .check("loop", "loop")
@@ -76,7 +76,7 @@ fn ticks_during_a_run_are_counted_and_not_queued() {
 
 #[test]
 fn no_more_runs_at_once_than_allowed() {
-    let mut setup = Setup::new().plugin("p", &guest::endless());
+    let mut setup = Setup::empty().plugin("p", &guest::endless());
     for name in ["a", "b", "c", "d"] {
         setup = setup.check(name, "p").timing(50, 50);
     }
@@ -84,7 +84,7 @@ fn no_more_runs_at_once_than_allowed() {
     let mut worker = start(&setup);
     let (mut running, mut most) = (0_i32, 0);
     for _ in 0..40 {
-        match worker.next() {
+        match worker.frame() {
             FromWorker::RunStarted { .. } => running += 1,
             FromWorker::Verdict { .. } => running -= 1,
             _ => {}
@@ -141,7 +141,7 @@ fn traps_in_a_row_bring_a_rest_and_then_another_try() {
     for _ in 0..3 {
         assert_eq!(fault(&worker.verdict("c").0), FaultKind::Trap);
     }
-    match worker.next() {
+    match worker.frame() {
         FromWorker::Quarantine { check, for_ms } => {
             assert_eq!((check.as_str(), for_ms), ("c", 300));
         }

@@ -1,0 +1,226 @@
+//! One plugin: compiled, linked, instantiated once, and described.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mainstay_protocol::{LoadFault, PluginInfo, PluginSpec, Wish};
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::{BUDGET, IMPORTS, KEPT, TEXT};
+use crate::bindings::{check, hook, lifecycle};
+use crate::contract::{self, Interfaces};
+use crate::fault;
+use crate::file::{Binary, FileError};
+use crate::grants::Grants;
+use crate::host::{LogBudget, Shared, State};
+use crate::plugin::{Answer, Exports, Job, Plugin};
+use crate::run;
+use crate::schema::Schema;
+use crate::text::one_line;
+
+/// A plugin that was loaded, with what its uses are checked against.
+pub(super) struct Loaded {
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) roles: Vec<String>,
+    pub(super) schema: Option<Schema>,
+}
+
+pub(super) type Refused = (Option<PluginInfo>, Vec<LoadFault>);
+
+/// Compiles, links, instantiates and describes one plugin.
+pub(super) async fn load(
+    engine: &Engine,
+    linker: &Linker<State>,
+    shared: &Arc<Shared>,
+    spec: PluginSpec,
+    binary: Result<Binary, FileError>,
+) -> Result<(PluginInfo, Loaded), Refused> {
+    let name = spec.name;
+    let mut faults = Vec::new();
+    let grants = Grants::new(spec.grants).unwrap_or_else(|wrong| {
+        faults.push(fault::of_plugin(
+            &name,
+            format!(
+                "its permission `probe` has addresses that are none: {}",
+                wrong.join(", ")
+            ),
+            Some("write literals like 10.0.0.5 or prefixes like 10.0.0.0/24, no names".to_owned()),
+        ));
+        Grants::default()
+    });
+    let binary = match binary {
+        Ok(binary) => binary,
+        Err(error) => {
+            faults.push(fault::of_plugin(&name, error.to_string(), error.help()));
+            return Err((None, faults));
+        }
+    };
+    let size = binary.bytes.len() as u64;
+    let start = Instant::now();
+    let component = match compile(engine.clone(), binary.bytes).await {
+        Ok(component) => component,
+        Err(error) => {
+            let message = one_line(&format!("is not a valid component: {error}"), 2 * TEXT);
+            faults.push(fault::of_plugin(
+                &name,
+                message,
+                Some("build it again; `wasm-tools validate` tells more".to_owned()),
+            ));
+            return Err((None, faults));
+        }
+    };
+    let interfaces = Interfaces::of(&component, engine);
+    let mut info = PluginInfo {
+        name: name.clone(),
+        sha256: binary.sha256,
+        size,
+        api: interfaces.api.clone(),
+        roles: interfaces.roles.clone(),
+        imports: interfaces
+            .imports
+            .iter()
+            .take(IMPORTS)
+            .map(|name| one_line(name, TEXT))
+            .collect(),
+        described: None,
+        settings_schema: None,
+        wishes: Vec::new(),
+        compile_us: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
+    };
+    if !interfaces.unknown.is_empty() {
+        let names: Vec<String> = interfaces
+            .unknown
+            .iter()
+            .take(KEPT)
+            .map(|name| one_line(name, TEXT))
+            .collect();
+        let list = names.join(", ");
+        faults.push(fault::of_plugin(
+            &name,
+            format!("imports what this daemon does not have: {list}"),
+            Some(contract::help_for(&interfaces.unknown)),
+        ));
+        return Err((Some(info), faults));
+    }
+    let linked = linker
+        .instantiate_pre(&component)
+        .and_then(|instances| Ok((exports(&instances, &interfaces)?, instances)));
+    let (exports, instances) = match linked {
+        Ok(linked) => linked,
+        Err(error) => {
+            faults.push(fault::of_plugin(
+                &name,
+                one_line(&format!("does not fit the contract: {error:#}"), 2 * TEXT),
+                Some("build it against the worlds in wit/ of this version".to_owned()),
+            ));
+            return Err((Some(info), faults));
+        }
+    };
+    let plugin = Arc::new(Plugin {
+        name: name.clone(),
+        grants: Arc::new(grants),
+        log: Arc::new(LogBudget::new(spec.limits.log_lines_per_minute)),
+        limits: spec.limits,
+        instances,
+        exports,
+    });
+    let schema = match describe(&plugin, shared, &mut info).await {
+        Ok(schema) => schema,
+        Err(fault) => {
+            faults.push(fault);
+            None
+        }
+    };
+    if !faults.is_empty() {
+        return Err((Some(info), faults));
+    }
+    let roles = interfaces.roles;
+    Ok((
+        info,
+        Loaded {
+            plugin,
+            roles,
+            schema,
+        },
+    ))
+}
+
+fn exports(instances: &InstancePre<State>, interfaces: &Interfaces) -> wasmtime::Result<Exports> {
+    let has = |role: &str| interfaces.roles.iter().any(|r| r == role);
+    Ok(Exports {
+        check: has("check")
+            .then(|| check::GuestIndices::new(instances))
+            .transpose()?,
+        hook: has("hook")
+            .then(|| hook::GuestIndices::new(instances))
+            .transpose()?,
+        lifecycle: interfaces
+            .lifecycle
+            .then(|| lifecycle::GuestIndices::new(instances))
+            .transpose()?,
+    })
+}
+
+async fn compile(engine: Engine, bytes: Vec<u8>) -> Result<Component, String> {
+    let compiled =
+        tokio::task::spawn_blocking(move || Component::from_binary(&engine, &bytes)).await;
+    match compiled {
+        Ok(Ok(component)) => Ok(component),
+        Ok(Err(error)) => Err(error.root_cause().to_string()),
+        Err(_) => Err("the compiler failed on it".to_owned()),
+    }
+}
+
+/// Makes an instance, looks up its exports and takes over its description, without any grant.
+async fn describe(
+    plugin: &Plugin,
+    shared: &Arc<Shared>,
+    info: &mut PluginInfo,
+) -> Result<Option<Schema>, LoadFault> {
+    let name = &plugin.name;
+    let ending = run::run(plugin, shared, Job::Inspect, BUDGET, false).await;
+    let description = match ending.answer {
+        Ok(Answer::Inspected(Some(description))) => description,
+        Ok(_) => return Ok(None),
+        Err(why) => {
+            let phase = match plugin.exports.lifecycle {
+                Some(_) => "instantiated and described",
+                None => "instantiated",
+            };
+            let message = format!("cannot be {phase}: {}", why.message);
+            return Err(fault::of_plugin(name, message, None));
+        }
+    };
+    info.described = Some((
+        one_line(&description.name, TEXT),
+        one_line(&description.version, TEXT),
+        one_line(&description.summary, TEXT),
+    ));
+    info.wishes = description
+        .wishes
+        .iter()
+        .take(KEPT)
+        .map(|wish| Wish {
+            capability: one_line(&wish.capability, TEXT),
+            scope: one_line(&wish.scope, TEXT),
+            optional: wish.optional,
+        })
+        .collect();
+    let Some(text) = description.settings_schema else {
+        return Ok(None);
+    };
+    let schema = Schema::new(&text).map_err(|error| {
+        let message = format!(
+            "its settings schema cannot be used: {}",
+            one_line(&error, TEXT)
+        );
+        fault::of_plugin(
+            name,
+            message,
+            Some("correct the plugin's describe".to_owned()),
+        )
+    })?;
+    info.settings_schema = Some(schema.document.clone());
+    Ok(Some(schema))
+}
