@@ -8,7 +8,6 @@ use crate::address::Prefix;
 use crate::announce::Announcement;
 use crate::input::Failure;
 use crate::outbox::Waiting;
-use crate::status::Phase;
 use crate::time::Time;
 
 /// Failures in a row after which an active router resigns.
@@ -117,8 +116,8 @@ impl Router {
         }
         // What is not there is not announced; once all are back, they are announced anew.
         self.announcement = None;
-        // Whoever only waits to let go does not put anything back.
-        if self.phase == Some(Phase::Releasing) {
+        // Whoever waits to let go, or has not looked into its socket yet, puts nothing back.
+        if self.phase.is_some() {
             return;
         }
         if self.holding.complete {

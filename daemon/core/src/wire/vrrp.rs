@@ -248,7 +248,7 @@ pub fn emit(advertisement: &Outgoing<'_>) -> Vec<u8> {
     };
     let mut message = Vec::with_capacity(length(version, addresses.len()));
     message.extend([
-        version.number() << 4 | ADVERTISEMENT,
+        (version.number() << 4) + ADVERTISEMENT,
         advertisement.id.get(),
         advertisement.priority,
         u8::try_from(addresses.len()).unwrap_or(u8::MAX),

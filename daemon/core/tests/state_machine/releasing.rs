@@ -140,3 +140,14 @@ fn a_second_stop_changes_nothing() {
     assert!(bench.effects.is_empty(), "{:?}", bench.effects);
     assert!(bench.holds());
 }
+
+#[test]
+fn a_router_that_was_removed_is_there_until_the_kernel_has_removed_its_addresses() {
+    let mut bench = Bench::active(router());
+    bench.remove_router();
+    bench.silent = true;
+    bench.hear(LOWER, 50);
+    assert_eq!(bench.engine.status().routers.len(), 1);
+    bench.answer_all();
+    assert!(bench.engine.status().routers.is_empty());
+}

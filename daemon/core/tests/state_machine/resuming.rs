@@ -189,3 +189,19 @@ fn a_verdict_that_comes_before_the_kernel_was_looked_at_decides_nothing_yet() {
     assert_eq!(bench.state(), RouterState::Active);
     assert!(bench.holds());
 }
+
+#[test]
+fn what_is_missing_of_several_addresses_is_put_back_and_announced() {
+    let other = prefix("192.168.1.101".parse().unwrap());
+    let settings = RouterSettings {
+        addresses: vec![prefix(VIP), other],
+        ..router()
+    };
+    let mut bench = Bench::restarted(settings, SECOND);
+    bench.look();
+    bench.tick();
+    assert_eq!(bench.state(), RouterState::Active);
+    bench.run_for(SECOND / 10);
+    assert_eq!(bench.addresses, [prefix(VIP), other]);
+    assert_eq!(bench.announced(), 10);
+}
