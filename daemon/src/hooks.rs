@@ -34,15 +34,11 @@ pub(crate) struct Hooks {
     subscriptions: Vec<Subscription>,
     /// By hook and source.
     queues: BTreeMap<(String, String), Queue>,
-    /// Before the first subscriptions: what happened last, by router.
-    early: BTreeMap<String, Happened>,
-    subscribed: bool,
 }
 
 impl Hooks {
-    /// From now on these. What waits for a hook that is among them still waits. The first ones
-    /// hear of what happened before them, merged to the last state of each router.
-    pub(crate) fn subscribe(&mut self, subscriptions: Vec<Subscription>, now: Instant) {
+    /// From now on these. What waits for a hook that is among them still waits.
+    pub(crate) fn subscribe(&mut self, subscriptions: Vec<Subscription>) {
         self.queues.retain(|(hook, _), queue| {
             let subscription = subscriptions.iter().find(|other| other.hook == *hook);
             if let Some(subscription) = subscription {
@@ -51,24 +47,10 @@ impl Hooks {
             subscription.is_some()
         });
         self.subscriptions = subscriptions;
-        self.subscribed = true;
-        for happened in std::mem::take(&mut self.early).values() {
-            self.accept(happened, now);
-        }
     }
 
     /// Puts a transition into the queue of every hook that wants it.
     pub(crate) fn accept(&mut self, happened: &Happened, now: Instant) {
-        if !self.subscribed {
-            match self.early.get_mut(&happened.transition.router) {
-                Some(earlier) => earlier.merge(happened.transition.clone()),
-                None => {
-                    let router = happened.transition.router.clone();
-                    self.early.insert(router, happened.clone());
-                }
-            }
-            return;
-        }
         for subscription in &self.subscriptions {
             let transition = &happened.transition;
             let wanted = subscription.routers.as_ref();

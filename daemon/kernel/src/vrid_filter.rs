@@ -16,33 +16,47 @@ const JUMP_IF_EQUAL: u16 = code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
 const JUMP_IF_AT_LEAST: u16 = code(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K);
 const RETURN: u16 = code(libc::BPF_RET | libc::BPF_K);
 
-/// Passes the whole packet.
-const PASS: SockFilter = SockFilter::new(RETURN, 0, 0, u32::MAX);
-/// Drops it.
-const DROP: SockFilter = SockFilter::new(RETURN, 0, 0, 0);
+/// Bytes of a packet that pass: all of it.
+const PASS: u32 = u32::MAX;
+/// None of it.
+const DROP: u32 = 0;
 
 /// A filter that lets nothing pass.
-pub(crate) const NOTHING: &[SockFilter] = &[DROP];
+pub(crate) const NOTHING: &[SockFilter] = &[end(DROP)];
 
-/// A filter that lets pass what has one of these ids or none at all. What it sees starts at the IP
-/// header; the VRID is the second byte behind that.
+/// A filter that lets pass what has one of these ids or none at all.
 pub(crate) fn only(ids: &[u8]) -> Vec<SockFilter> {
+    program(ids, PASS, DROP)
+}
+
+/// The opposite: a filter that lets pass what has an id, but none of these.
+pub(crate) fn except(ids: &[u8]) -> Vec<SockFilter> {
+    program(ids, DROP, PASS)
+}
+
+/// Does `known` with what has one of these ids or none, and `foreign` with the rest. What it sees
+/// starts at the IP header; the VRID is the second byte behind that.
+fn program(ids: &[u8], known: u32, foreign: u32) -> Vec<SockFilter> {
     let ids: BTreeSet<u8> = ids.iter().copied().collect();
     let mut program = vec![
         SockFilter::new(LOAD_X_HEADER_LENGTH, 0, 0, 0),
         SockFilter::new(LOAD_LENGTH, 0, 0, 0),
         SockFilter::new(SUBTRACT_X, 0, 0, 0),
         SockFilter::new(JUMP_IF_AT_LEAST, 1, 0, 2),
-        PASS,
+        end(known),
         SockFilter::new(LOAD_BYTE_BEHIND_X, 0, 0, 1),
     ];
     // A jump reaches 255 instructions: each id has its own way out instead of a common one.
     for id in ids {
         program.push(SockFilter::new(JUMP_IF_EQUAL, 0, 1, id.into()));
-        program.push(PASS);
+        program.push(end(known));
     }
-    program.push(DROP);
+    program.push(end(foreign));
     program
+}
+
+const fn end(pass: u32) -> SockFilter {
+    SockFilter::new(RETURN, 0, 0, pass)
 }
 
 /// All codes are below 256; libc has them as wider numbers.

@@ -31,6 +31,8 @@ const TYPE_OF_SERVICE: u32 = 0xc0;
 const PRIORITY: i32 = 6;
 /// Room for what arrives while nobody reads: some ten thousand packets.
 const RECEIVE_BUFFER: usize = 8 << 20;
+/// Room for packets of foreign ids, which are only counted.
+const FOREIGN_BUFFER: usize = 64 << 10;
 /// The longest packet read whole. An advertisement of 255 addresses has 1,088 bytes with the longest
 /// IP header; what is longer than this is none, and is cut off.
 const LONGEST_PACKET: usize = 4096;
@@ -58,6 +60,26 @@ impl VrrpSocket {
     /// Without `CAP_NET_RAW`; when the interface is not there (`ENODEV`), or not under that index
     /// (`NotFound`); when the kernel refuses an option.
     pub fn open(interface: InterfaceIndex, name: &str, ids: &[u8]) -> io::Result<Self> {
+        let socket = Self::open_deaf(interface, name, RECEIVE_BUFFER)?;
+        socket.set_ids(ids)?;
+        Ok(socket)
+    }
+
+    /// Opens the socket that receives what [`Self::open`] with the same ids leaves out, so that it
+    /// can be counted. Its buffer is small: of a flood it sees a part, and takes nothing from the
+    /// other socket.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_foreign(interface: InterfaceIndex, name: &str, ids: &[u8]) -> io::Result<Self> {
+        let socket = Self::open_deaf(interface, name, FOREIGN_BUFFER)?;
+        socket.set_foreign_ids(ids)?;
+        Ok(socket)
+    }
+
+    /// Opens the socket with a filter that lets nothing in.
+    fn open_deaf(interface: InterfaceIndex, name: &str, buffer: usize) -> io::Result<Self> {
         let kind = Type::RAW.nonblocking().cloexec();
         let socket = Socket::new(Domain::IPV4, kind, Some(Protocol::from(VRRP)))?;
         // Until it is bound it hears every interface: let nothing in, then throw away what came
@@ -82,8 +104,8 @@ impl VrrpSocket {
         // After the type of service, which sets a priority of its own.
         setsockopt(&socket, sockopt::Priority, &PRIORITY)?;
         // Beyond the system's limit where allowed.
-        setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)
-            .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER))?;
+        setsockopt(&socket, sockopt::RcvBufForce, &buffer)
+            .or_else(|_| setsockopt(&socket, sockopt::RcvBuf, &buffer))?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         setsockopt(&socket, sockopt::RxqOvfl, &1)?;
         let mut socket = Self {
@@ -95,7 +117,6 @@ impl VrrpSocket {
             not_before: Duration::ZERO,
         };
         while socket.receive()?.is_some() {}
-        socket.set_ids(ids)?;
         Ok(socket)
     }
 
@@ -107,6 +128,15 @@ impl VrrpSocket {
     /// When the kernel has no memory for the filter.
     pub fn set_ids(&self, ids: &[u8]) -> io::Result<()> {
         self.socket.attach_filter(&vrid_filter::only(ids))
+    }
+
+    /// Receives from now on what has an id, but none of these.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_ids`].
+    pub fn set_foreign_ids(&self, ids: &[u8]) -> io::Result<()> {
+        self.socket.attach_filter(&vrid_filter::except(ids))
     }
 
     /// Sends a VRRP message from this source address, which must be one of this machine's: the

@@ -47,10 +47,10 @@ fn sent(hooks: &mut Hooks, now: Instant) -> Vec<(String, String, u64)> {
 fn a_hook_hears_of_its_routers_and_each_source_goes_on_by_itself() {
     let now = Instant::now();
     let mut hooks = Hooks::default();
-    hooks.subscribe(
-        vec![subscription("all", None), subscription("one", Some(&["b"]))],
-        now,
-    );
+    hooks.subscribe(vec![
+        subscription("all", None),
+        subscription("one", Some(&["b"])),
+    ]);
     for happened in [happened("a", 1), happened("b", 1), happened("b", 2)] {
         hooks.accept(&happened, now);
     }
@@ -70,43 +70,16 @@ fn a_hook_hears_of_its_routers_and_each_source_goes_on_by_itself() {
 fn events_survive_a_reload_for_the_hooks_that_do() {
     let now = Instant::now();
     let mut hooks = Hooks::default();
-    hooks.subscribe(
-        vec![subscription("stays", None), subscription("goes", None)],
-        now,
-    );
+    hooks.subscribe(vec![
+        subscription("stays", None),
+        subscription("goes", None),
+    ]);
     hooks.accept(&happened("a", 1), now);
     assert_eq!(hooks.due(now, |_| true).len(), 2);
-    hooks.subscribe(
-        vec![subscription("stays", None), subscription("new", None)],
-        now,
-    );
+    hooks.subscribe(vec![subscription("stays", None), subscription("new", None)]);
     assert!(hooks.worker_gone(true, now).is_empty());
     let source = "router/a/ipv4".to_owned();
     assert_eq!(sent(&mut hooks, now), [("stays".to_owned(), source, 1)]);
-}
-
-#[test]
-fn the_first_hooks_are_told_the_state_that_they_find() {
-    let now = Instant::now();
-    let mut hooks = Hooks::default();
-    let mut first = happened("a", 1);
-    first.transition.from = RouterState::Initialize;
-    hooks.accept(&first, now);
-    hooks.accept(&happened("a", 2), now);
-    hooks.accept(&happened("b", 1), now);
-    assert!(hooks.is_empty());
-    hooks.subscribe(vec![subscription("hook", None)], now);
-    let told = hooks.due(now, |_| true);
-    let [(_, a), (_, b)] = told.as_slice() else {
-        panic!("not one per router: {told:?}");
-    };
-    let EventPayload::Router(router) = &a.payload;
-    assert_eq!((a.sequence, a.coalesced), (2, true));
-    assert_eq!(
-        (router.from.as_str(), router.to.as_str()),
-        ("initialize", "active")
-    );
-    assert_eq!((b.sequence, b.coalesced), (1, false));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tokio::sync::Mutex;
 use super::mailbox::Mailbox;
 use crate::config::{self, Config, Problem};
 use crate::control::Response;
+use crate::exit;
 use crate::hooks::Subscription;
 use crate::manifest::{Manifest, Owned};
 use crate::systemd::Notifier;
@@ -66,7 +67,7 @@ impl Configuration {
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub(super) async fn begin(&self, config: Config) -> Result<String, Vec<String>> {
+    pub(super) async fn begin(&self, config: Config) -> Result<String, Refusal> {
         let mut state = self.state.lock().await;
         if let Some(prepared) = self.prepare(&state, &config).await? {
             state.worker = true;
@@ -95,7 +96,9 @@ impl Configuration {
                 tracing::info!(file = %self.file.display(), "reloaded: {summary}");
                 Response::Reloaded { warnings }
             }
-            Err(details) => {
+            Err(Refusal {
+                problems: details, ..
+            }) => {
                 self.tell(|notifier| notifier.ready("the last reload was refused"));
                 tracing::error!(
                     file = %self.file.display(),
@@ -118,9 +121,9 @@ impl Configuration {
         }
     }
 
-    async fn apply(&self, state: &mut State) -> Result<(String, Vec<String>), Vec<String>> {
-        let mut config =
-            config::load(&self.file, &self.reading).map_err(|problems| lines(&problems))?;
+    async fn apply(&self, state: &mut State) -> Result<(String, Vec<String>), Refusal> {
+        let mut config = config::load(&self.file, &self.reading)
+            .map_err(|problems| Refusal::wrong(lines(&problems)))?;
         let generation = state.generation + 1;
         config.settings.generation = generation;
         config.load.generation = generation;
@@ -128,7 +131,7 @@ impl Configuration {
         state
             .manifest
             .claim(addresses(&config.settings))
-            .map_err(|error| vec![error.to_string()])?;
+            .map_err(|error| Refusal::unavailable(error.to_string()))?;
         state.generation = generation;
         let told = summary(&config.settings);
         // The engine before the worker: a verdict of a generation that it doesn't know is dropped.
@@ -153,11 +156,7 @@ impl Configuration {
 
     /// A worker that has loaded all plugins; `None` when there is nothing to load and none to
     /// replace.
-    async fn prepare(
-        &self,
-        state: &State,
-        config: &Config,
-    ) -> Result<Option<Prepared>, Vec<String>> {
+    async fn prepare(&self, state: &State, config: &Config) -> Result<Option<Prepared>, Refusal> {
         if !state.worker && config.load.plugins.is_empty() {
             return Ok(None);
         }
@@ -165,9 +164,42 @@ impl Configuration {
             Ok(prepared) => Ok(Some(prepared)),
             Err(LoadError::Faults(faults)) => {
                 let problems = faults.iter().map(|fault| config.locate(fault).to_string());
-                Err(problems.collect())
+                Err(Refusal::wrong(problems.collect()))
             }
-            Err(error @ LoadError::Start(_)) => Err(vec![error.to_string()]),
+            Err(error @ LoadError::Start(_)) => Err(Refusal::unavailable(error.to_string())),
+        }
+    }
+}
+
+/// Why a configuration was not applied.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// Everything that is wrong, a line each.
+    pub(super) problems: Vec<String>,
+    /// Whether the configuration is at fault, so that trying again is of no use.
+    wrong: bool,
+}
+
+impl Refusal {
+    fn wrong(problems: Vec<String>) -> Self {
+        Self {
+            problems,
+            wrong: true,
+        }
+    }
+
+    fn unavailable(problem: String) -> Self {
+        Self {
+            problems: vec![problem],
+            wrong: false,
+        }
+    }
+
+    /// What the daemon ends with when it could not begin.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self.wrong {
+            true => exit::CONFIG,
+            false => exit::UNAVAILABLE,
         }
     }
 }
@@ -190,7 +222,7 @@ fn summary(settings: &Settings) -> String {
     format!("routers: {}, checks: {}", routers.len(), checks.len())
 }
 
-fn subscriptions(load: &Load) -> Vec<Subscription> {
+pub(super) fn subscriptions(load: &Load) -> Vec<Subscription> {
     let hooks = load.hooks.iter();
     hooks
         .map(|hook| Subscription {

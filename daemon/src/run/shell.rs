@@ -115,6 +115,7 @@ async fn serve(
     let verdicts = mailbox.clone();
     let supervisor = Arc::new(Supervisor::spawn(
         options.worker.clone(),
+        super::reload::subscriptions(&config.load),
         transitions,
         Box::new(move |verdict| verdicts.input(Input::Verdict(verdict))),
     ));
@@ -155,11 +156,11 @@ async fn serve(
                         tracing::info!("{summary}");
                         tell(notifier.as_ref(), |notifier| notifier.ready(&summary));
                     }
-                    Err(problems) => {
-                        for problem in problems {
-                            eprintln!("{problem}");
+                    Err(refusal) => {
+                        for problem in &refusal.problems {
+                            tracing::error!("{problem}");
                         }
-                        code = ExitCode::from(crate::exit::CONFIG);
+                        code = ExitCode::from(refusal.exit_code());
                         mailbox.input(Input::Command(Command::Stop));
                     }
                 }

@@ -1,9 +1,10 @@
-//! The VRRP sockets, one per interface.
+//! The VRRP sockets: one per interface for the ids that are configured there, and one with a small
+//! buffer for all others, which are only counted.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use mainstay_core::address::InterfaceIndex;
 use mainstay_core::input::{Failure, Packet};
@@ -12,9 +13,18 @@ use mainstay_kernel::vrrp_socket::VrrpSocket;
 /// Packets taken from one socket before the others, and the timers, get their turn.
 const BATCH: usize = 64;
 
+/// The same for packets of foreign ids.
+const FOREIGN_BATCH: usize = 16;
+
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    open: BTreeMap<InterfaceIndex, VrrpSocket>,
+    open: BTreeMap<InterfaceIndex, Pair>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    own: VrrpSocket,
+    foreign: VrrpSocket,
 }
 
 impl Sockets {
@@ -34,9 +44,12 @@ impl Sockets {
             return Ok(());
         }
         let result = match self.open.get(&interface) {
-            Some(socket) => socket.set_ids(ids),
-            None => VrrpSocket::open(interface, name, ids).map(|socket| {
-                self.open.insert(interface, socket);
+            Some(pair) => pair
+                .own
+                .set_ids(ids)
+                .and_then(|()| pair.foreign.set_foreign_ids(ids)),
+            None => Pair::open(interface, name, ids).map(|pair| {
+                self.open.insert(interface, pair);
             }),
         };
         result.map_err(|error| Failure {
@@ -56,38 +69,53 @@ impl Sockets {
         destination: Ipv4Addr,
         bytes: &[u8],
     ) -> io::Result<()> {
-        let socket = self
+        let pair = self
             .open
             .get(&interface)
             .ok_or(io::ErrorKind::NotConnected)?;
-        socket.send(source, destination, bytes)
+        pair.own.send(source, destination, bytes)
     }
 
-    /// Takes a bounded number of packets from each socket; true when there may be more.
+    /// Takes a bounded number of packets from each socket; true when there may be more for routers
+    /// that are configured.
     pub(super) fn receive(&mut self, mut take: impl FnMut(Packet)) -> bool {
         let mut more = false;
-        for socket in self.open.values_mut() {
-            let mut taken = 0;
-            // An error of one receive, such as the interface going down, is told by the monitor;
-            // the socket stays usable.
-            while taken < BATCH
-                && let Ok(Some(packet)) = socket.receive()
-            {
-                take(packet);
-                taken += 1;
-            }
-            more |= taken == BATCH;
+        for pair in self.open.values_mut() {
+            more |= drain(&mut pair.own, BATCH, &mut take);
+            drain(&mut pair.foreign, FOREIGN_BATCH, &mut take);
         }
         more
     }
 
-    /// Packets that the kernel had to drop because they were not read in time.
+    /// Packets for routers that are configured which the kernel had to drop because they were not
+    /// read in time.
     pub(super) fn dropped(&self) -> u64 {
-        self.open.values().map(VrrpSocket::dropped).sum()
+        self.open.values().map(|pair| pair.own.dropped()).sum()
     }
 
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        use std::os::fd::AsFd;
-        self.open.values().map(AsFd::as_fd)
+        let pairs = self.open.values();
+        pairs.flat_map(|pair| [pair.own.as_fd(), pair.foreign.as_fd()])
     }
+}
+
+impl Pair {
+    fn open(interface: InterfaceIndex, name: &str, ids: &[u8]) -> io::Result<Self> {
+        Ok(Self {
+            own: VrrpSocket::open(interface, name, ids)?,
+            foreign: VrrpSocket::open_foreign(interface, name, ids)?,
+        })
+    }
+}
+
+/// Takes at most `limit` packets; true when there may be more. An error of one receive, such as the
+/// interface going down, is told by the monitor; the socket stays usable.
+fn drain(socket: &mut VrrpSocket, limit: usize, mut take: impl FnMut(Packet)) -> bool {
+    for _ in 0..limit {
+        match socket.receive() {
+            Ok(Some(packet)) => take(packet),
+            Ok(None) | Err(_) => return false,
+        }
+    }
+    true
 }

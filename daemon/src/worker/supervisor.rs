@@ -46,12 +46,25 @@ enum Order {
 
 impl Supervisor {
     /// Starts the task on the present runtime. There is no worker before the first
-    /// [`Self::adopt`]. Transitions come in over `transitions` and go to the hooks, verdicts go
+    /// [`Self::adopt`], but what happens until then waits for the hooks of these subscriptions.
+    /// Transitions come in over `transitions` and go to the hooks, verdicts go
     /// out through `outlet`.
-    pub(crate) fn spawn(source: Source, transitions: Receiver<Happened>, outlet: Outlet) -> Self {
+    pub(crate) fn spawn(
+        source: Source,
+        subscriptions: Vec<Subscription>,
+        transitions: Receiver<Happened>,
+        outlet: Outlet,
+    ) -> Self {
         let (orders, incoming) = mpsc::channel(1);
         let (tell, status) = watch::channel(WorkerStatus::default());
-        let actor = Actor::new(source.clone(), outlet, incoming, transitions, tell);
+        let actor = Actor::new(
+            source.clone(),
+            subscriptions,
+            outlet,
+            incoming,
+            transitions,
+            tell,
+        );
         Self {
             source,
             orders,

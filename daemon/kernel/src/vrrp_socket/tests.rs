@@ -151,6 +151,33 @@ fn a_source_that_is_not_ours_is_refused() {
 }
 
 #[test]
+fn what_one_socket_leaves_out_the_other_receives() {
+    lab::run_async("what_one_socket_leaves_out_the_other_receives", || async {
+        let cable = Cable::new().await;
+        let mut foreign = cable
+            .peer
+            .within(|| VrrpSocket::open_foreign(cable.there, "right", &[51, 255]))
+            .unwrap();
+        let stranger = cable.stranger(false);
+        let send = |bytes: &[u8]| {
+            stranger.send_to(bytes, &to(ALL_VIRTUAL_ROUTERS)).unwrap();
+        };
+        send(&[0x31]);
+        send(&advertisement(51));
+        send(&advertisement(50));
+        send(&advertisement(255));
+        send(&advertisement(1));
+        assert_eq!(next(&mut foreign).bytes, advertisement(50));
+        assert_eq!(next(&mut foreign).bytes, advertisement(1));
+        foreign.set_foreign_ids(&[50]).unwrap();
+        send(&advertisement(50));
+        send(&advertisement(51));
+        assert_eq!(next(&mut foreign).bytes, advertisement(51));
+        assert!(foreign.receive().unwrap().is_none());
+    });
+}
+
+#[test]
 fn the_filter_drops_foreign_ids_and_nothing_else() {
     lab::run_async("the_filter_drops_foreign_ids_and_nothing_else", || async {
         let cable = Cable::new().await;

@@ -59,11 +59,14 @@ impl Actor {
     /// A task that has nothing to do yet.
     pub(super) fn new(
         source: Source,
+        subscriptions: Vec<Subscription>,
         outlet: Outlet,
         orders: Receiver<Order>,
         transitions: Receiver<Happened>,
         status: watch::Sender<WorkerStatus>,
     ) -> Self {
+        let mut hooks = Hooks::default();
+        hooks.subscribe(subscriptions);
         Self {
             source,
             outlet,
@@ -72,7 +75,7 @@ impl Actor {
             status,
             load: None,
             digests: BTreeMap::new(),
-            hooks: Hooks::default(),
+            hooks,
             serving: None,
             starting: None,
             start_at: None,
@@ -126,7 +129,7 @@ impl Actor {
         self.suspects = Suspects::default();
         self.resting = RestingChecks::default();
         self.backoff = Backoff::default();
-        self.hooks.subscribe(subscriptions, Instant::now());
+        self.hooks.subscribe(subscriptions);
         let plugins = prepared.worker.plugins.iter();
         self.digests = plugins
             .map(|plugin| (plugin.name.clone(), plugin.sha256.clone()))

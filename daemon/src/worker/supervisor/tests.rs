@@ -39,7 +39,7 @@ impl Setup {
         let outlet = move |verdict| sender.send(verdict).unwrap();
         let (transitions, happened) = hooks::channel();
         let source = Source::Socket { path };
-        let supervisor = Supervisor::spawn(source, happened, Box::new(outlet));
+        let supervisor = Supervisor::spawn(source, Vec::new(), happened, Box::new(outlet));
         Self {
             supervisor: Arc::new(supervisor),
             verdicts,
