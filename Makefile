@@ -15,8 +15,10 @@ SHELL = /bin/bash
 .SHELLFLAGS = -euo pipefail -c
 .PHONY: build demo test check install help
 
+# One after the other: together they would share features, and wasmtime would be compiled again for the worker's tests.
 build:
-	cargo build --release --package mainstay --package mainstay-worker
+	cargo build --release --package mainstay-worker
+	cargo build --release --package mainstay
 	plugins/build.sh
 
 demo:
