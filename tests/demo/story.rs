@@ -94,8 +94,7 @@ fn indented(text: &str) -> String {
 struct Stage {
     begin: Instant,
     nodes: [Node; 2],
-    /// State and priority of each node as last told.
-    told: [String; 2],
+    told: [Told; 2],
     client: Prober,
     _client: Host,
     lab: Lab,
@@ -157,7 +156,7 @@ impl Stage {
         result?;
         self.tell_changes()?;
         println!(
-            "{:5.1} s  client: http://{VIRTUAL}/ is answered by {name}",
+            "{:5.1} s  the client is answered by {name}",
             self.begin.elapsed().as_secs_f64()
         );
         Ok(())
@@ -171,18 +170,39 @@ impl Stage {
             }
             node.check_alive()?;
             // It may not have made its control socket yet.
-            let Ok(router) = node.router("VI_1") else {
+            let (Ok(router), Ok(check)) = (node.router("VI_1"), node.check("nginx")) else {
                 continue;
             };
-            let now = description(&router);
-            if *told != now {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let now = Told {
+                state: text(&router["state"]),
+                priority: router["priority"]["effective"].to_string(),
+            };
+            let line = if now.state != told.state {
+                format!(
+                    "is {}, priority {}: {}",
+                    now.state,
+                    now.priority,
+                    text(&router["cause"])
+                )
+            } else if now.priority != told.priority {
+                format!(
+                    "has priority {}, check nginx: {}",
+                    now.priority,
+                    text(&check["message"])
+                )
+            } else {
+                continue;
+            };
+            // Before its first decision there is nothing to tell.
+            if now.state != "initialize" {
                 println!(
-                    "{:5.1} s  {}: {now}",
+                    "{:5.1} s  {} {line}",
                     self.begin.elapsed().as_secs_f64(),
                     node.host().name()
                 );
-                *told = now;
             }
+            *told = now;
         }
         Ok(())
     }
@@ -201,13 +221,9 @@ impl Stage {
     }
 }
 
-/// State, priority and cause of a router, for people.
-fn description(router: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    format!(
-        "{}, priority {} ({})",
-        text(&router["state"]),
-        router["priority"]["effective"],
-        text(&router["cause"])
-    )
+/// What has been told of a node.
+#[derive(Default)]
+struct Told {
+    state: String,
+    priority: String,
 }

@@ -33,11 +33,13 @@ pub fn misbehaving() -> PathBuf {
     tree().join("target/test-plugins/misbehaving.wasm")
 }
 
-fn target() -> PathBuf {
+/// Cargo's target directory.
+pub(crate) fn target() -> PathBuf {
     std::env::var_os("MAINSTAY_BUILD").map_or_else(|| tree().join("target"), PathBuf::from)
 }
 
-fn tree() -> PathBuf {
+/// The source tree.
+pub(crate) fn tree() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().unwrap_or(tests).to_owned()
 }

@@ -8,11 +8,12 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::sethostname;
 
 /// What the first process of a host does: a proc and a run directory of its own, then it waits for
 /// the end of its input. Bash because it reaps whatever is orphaned, also while it reads.
 const INIT: &str = "mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run \
-    && echo \"$0\" > /proc/sys/kernel/hostname && ip link set lo up && echo ready && read -r _";
+    && ip link set lo up && echo ready && read -r _";
 
 /// The kinds of namespace that a host has, in the order in which a thread can join them.
 const KINDS: [(&str, CloneFlags); 4] = [
@@ -42,8 +43,9 @@ impl Namespaces {
             .fold(CloneFlags::empty(), |all, (_, flag)| all | *flag);
         let mut init = on_a_thread(|| {
             unshare(all).context("no new namespaces")?;
+            sethostname(name)?;
             Command::new("bash")
-                .args(["-c", INIT, name])
+                .args(["-c", INIT])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()

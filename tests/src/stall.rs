@@ -1,12 +1,13 @@
 //! A single thread that stands still while the others of its process go on.
 
 use std::fs;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::ptrace::{self, Options};
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// A thread held by its tracer until this is dropped or its process is killed.
@@ -29,8 +30,7 @@ impl Stalled {
             let seized = stop(id);
             let held = seized.is_ok();
             if stopped.send(seized).is_ok() && held {
-                let _ = released.recv();
-                let _ = ptrace::detach(id, None);
+                hold(id, &released);
             }
         });
         result.recv()??;
@@ -48,6 +48,19 @@ impl Drop for Stalled {
             let _ = tracer.join();
         }
     }
+}
+
+/// Keeps a stopped thread until it is released or has been killed: it is not gone, and neither is
+/// its process, before its tracer has taken note.
+fn hold(thread: Pid, released: &mpsc::Receiver<()>) {
+    const LOOK: Duration = Duration::from_millis(20);
+    while released.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        match waitpid(thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+    let _ = ptrace::detach(thread, None);
 }
 
 fn stop(thread: Pid) -> Result<()> {

@@ -8,11 +8,13 @@ use anyhow::{Context, Result, bail};
 use nix::unistd::Pid;
 
 use crate::lab::Host;
+use crate::mainstay;
 use crate::process::{self, Process};
 use crate::wait::{self, SOON};
 
 /// Makes a copy of this machine's files that takes changes in memory, installs into it and boots it
-/// with the network of whoever runs this. `$1` is an empty directory, `$2` the source tree.
+/// with the network of whoever runs this. `$1` is an empty directory, `$2` the source tree, `$3` cargo's
+/// target directory.
 const BOOT: &str = r#"
 set -e
 mount -t tmpfs -o mode=755 lab "$1"
@@ -22,7 +24,7 @@ mount -t overlay -o lowerdir=/,upperdir="$1/changes",workdir="$1/work" root "$ro
 : > "$root/etc/machine-id"
 rm -rf "$root"/etc/systemd/system/*.wants "$root/etc/fstab" "$root/etc/mainstay"
 mkdir -p "$root/var/log/journal"
-make --no-print-directory -C "$2" install DESTDIR="$root" PREFIX=/usr
+make --no-print-directory -C "$2" install DESTDIR="$root" PREFIX=/usr CARGO_TARGET_DIR="$3"
 exec systemd-nspawn --directory="$root" --boot --register=no --keep-unit --console=pipe --machine=lab \
     --network-namespace-path=/proc/self/ns/net --capability=CAP_NET_ADMIN,CAP_NET_RAW \
     --system-call-filter='landlock_create_ruleset landlock_add_rule landlock_restrict_self' \
@@ -49,7 +51,7 @@ impl System {
             .command("bash")
             .args(["-c", BOOT, "boot"])
             .arg(&directory)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .args([mainstay::tree(), mainstay::target()])
             .spawn(&host.files().join("system.log"))?;
         let leader = wait::until(SOON, "systemd is PID 1", || {
             if let Some(status) = container.ended()? {
