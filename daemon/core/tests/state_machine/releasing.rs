@@ -81,9 +81,40 @@ fn a_stop_that_the_kernel_does_not_let_happen_ends_after_three_tries() {
     let mut bench = releasing();
     bench.refuses = true;
     bench.hear(LOWER, 50);
-    bench.run_for(10 * SECOND);
-    assert!(bench.engine.stopped());
+    let mut tries = 1;
+    while !bench.engine.stopped() {
+        bench.run_to_deadline();
+        tries += 1;
+    }
+    assert_eq!(tries, 3);
     assert_eq!(bench.wait(), None);
+}
+
+#[test]
+fn a_backup_that_the_kernel_does_not_let_go_tries_without_end() {
+    let mut bench = Bench::active(router());
+    for second in 0..60 {
+        // Long enough for the longest pause between two tries.
+        bench.refuses = second < 50;
+        bench.hear(GREATER, 200);
+        assert_eq!(bench.state(), RouterState::Backup);
+        assert!(bench.holds() || second > 50);
+        bench.run_for(SECOND);
+    }
+    assert!(!bench.holds());
+}
+
+#[test]
+fn a_check_that_fails_while_the_daemon_stops_changes_nothing() {
+    let mut bench = Bench::new(tracking(None));
+    bench.look();
+    bench.judge(Status::Healthy);
+    bench.run_for(down(PRIORITY));
+    bench.stop();
+    bench.judge(Status::Unhealthy);
+    assert!(bench.transitions().is_empty());
+    assert_eq!(bench.state(), RouterState::Initialize);
+    assert!(bench.holds());
 }
 
 #[test]
