@@ -212,8 +212,13 @@ impl Check {
         }
     }
 
-    fn visible(&self) -> (bool, WeightChange, bool) {
-        (self.in_service, self.weight, self.assess().on_probation)
+    fn visible(&self) -> (bool, WeightChange, bool, bool) {
+        (
+            self.in_service,
+            self.weight,
+            self.decided,
+            self.probation.is_some(),
+        )
     }
 }
 

@@ -57,7 +57,7 @@ fn the_first_report_decides_at_once() {
     assert!(check.report(report(Status::Healthy), at(1)));
     assert!(in_service(&check));
     let mut check = Check::new(settings(), None, at(0));
-    assert!(!check.report(report(Status::Unhealthy), at(1)));
+    assert!(check.report(report(Status::Unhealthy), at(1)));
     assert!(!in_service(&check));
 }
 

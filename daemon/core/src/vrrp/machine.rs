@@ -30,7 +30,7 @@ impl Router {
             return;
         }
         self.review_priority(context);
-        let faults = self.find_faults(context);
+        let faults = self.find_faults(context.checks);
         if !self.begun {
             self.begin(context, faults);
         } else if faults.is_empty() && !self.faults.is_empty() && self.socket == Socket::Open {
@@ -164,7 +164,7 @@ impl Router {
         self.socket = socket;
     }
 
-    fn find_faults(&self, context: &Context<'_>) -> Vec<Fault> {
+    pub(super) fn find_faults(&self, checks: &Checks) -> Vec<Fault> {
         let mut faults = Vec::new();
         match &self.attachment {
             None => faults.push(Fault::InterfaceMissing),
@@ -188,10 +188,7 @@ impl Router {
             .iter()
             .filter(|track| track.weight.is_none())
         {
-            let check = context
-                .checks
-                .find(&track.check)
-                .map(|check| check.assess());
+            let check = checks.find(&track.check).map(|check| check.assess());
             if !check.is_some_and(|c| c.in_service || (active && c.on_probation)) {
                 faults.push(Fault::Check {
                     check: track.check.clone(),

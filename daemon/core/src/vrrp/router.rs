@@ -321,7 +321,14 @@ impl Router {
                     .iter()
                     .all(|prefix| interfaces.has_address(index, *prefix))
             }),
-            faults: self.faults.iter().map(ToString::to_string).collect(),
+            faults: match self.state {
+                // As they are now: a check may have said more since.
+                RouterState::Fault => self.find_faults(checks),
+                _ => self.faults.clone(),
+            }
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
             warnings: self.warnings(interfaces, checks),
             cause: self.history.back().map(Transition::why).unwrap_or_default(),
             peer: self.peer.map(|peer| PeerStatus {
