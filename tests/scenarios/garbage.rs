@@ -95,6 +95,7 @@ fn against_version_3(source: Ipv4Addr) -> Vec<Bad> {
             },
             source,
         ),
+        bad("virtual-router-id", Forged { id: 77, ..good }, source),
     ]
 }
 
@@ -214,39 +215,6 @@ fn version_2_is_counted_by_reason() -> Result<()> {
         Router::introduction,
         against_version_2,
     )
-}
-
-/// Advertisements of another virtual router on the same network are nobody's fault and nobody's
-/// business: the kernel keeps them out of the socket.
-#[test]
-fn a_foreign_id_changes_nothing() -> Result<()> {
-    if lacking("a_foreign_id_changes_nothing", &[Mainstay]) {
-        return Ok(());
-    }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
-    stage.a.start()?;
-    stage.until_only(Which::A, LONG)?;
-    let forger = Forger::on(&stage.client)?;
-    let before = stage.a.router("VI_1")?;
-    for id in (0..=255).filter(|id| *id != 51) {
-        forger.send(&Forged::version_3(id, 255, 10, VIRTUAL))?;
-    }
-    // One of its own id after them: when that has been counted, the others have been dealt with.
-    forger.send_bytes(&[0x31], 255)?;
-    wait::until_true(SOON, "the last one is counted", || {
-        Ok(rejected(&stage.a, "too-short")? > 0)
-    })?;
-    let after = stage.a.router("VI_1")?;
-    assert_eq!(after["state"], "active");
-    assert_eq!(
-        after["counters"]["received"],
-        before["counters"]["received"]
-    );
-    assert_eq!(after["peer"], Value::Null);
-    Ok(())
 }
 
 /// The whole lot and random bytes as fast as they can be sent, while a dies and b takes over.

@@ -64,7 +64,7 @@ fn every_transition_in_order() -> Result<()> {
     let told = transitions(&stage.a.log()?);
     assert_eq!(
         told.last(),
-        Some(&("active".to_owned(), "initialize".to_owned())),
+        Some(&("active".to_owned(), "stopped".to_owned())),
         "{told:?}"
     );
     Ok(())

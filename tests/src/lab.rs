@@ -43,7 +43,7 @@ impl Lab {
     pub fn host(&self, name: &str, address: Ipv4Addr) -> Result<Host> {
         let namespaces = Namespaces::new(name)?;
         let files = self.files.path().join(name);
-        fs::create_dir_all(files.join("state"))?;
+        fs::create_dir(&files)?;
         let host = Host {
             name: name.to_owned(),
             address,
