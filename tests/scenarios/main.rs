@@ -5,6 +5,7 @@
 
 mod addresses;
 mod cable;
+mod commands;
 mod control;
 mod garbage;
 mod hooks;
