@@ -215,3 +215,19 @@ fn a_router_that_is_removed_from_the_configuration_is_gone() {
             .any(|effect| matches!(effect, Effect::Listen { ids, .. } if ids.is_empty()))
     );
 }
+
+#[test]
+fn v3_33_a_reload_forgets_the_learnt_interval_only_when_it_changes_the_own_one() {
+    let mut bench = Bench::backup(router());
+    bench.hear_with(GREATER, 200, 5 * SECOND);
+    bench.reconfigure(RouterSettings {
+        name: "renamed".to_owned(),
+        ..router()
+    });
+    assert_eq!(bench.wait(), Some(5 * down(PRIORITY)));
+    bench.reconfigure(RouterSettings {
+        advert_interval: 2 * SECOND,
+        ..router()
+    });
+    assert_eq!(bench.wait(), Some(2 * down(PRIORITY)));
+}

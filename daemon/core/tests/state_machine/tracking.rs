@@ -172,3 +172,17 @@ fn a_check_that_a_reload_adds_and_that_never_reports_does_in_the_end() {
     bench.run_for(10 * SECOND);
     assert_eq!(bench.state(), RouterState::Fault);
 }
+
+#[test]
+fn the_silence_of_a_check_that_a_reload_adds_weighs_on_a_backup_alone() {
+    let mut bench = Bench::active(router());
+    bench.reconfigure(tracking(Some(-20)));
+    assert_eq!(bench.router().priority.effective, 100);
+    bench.judge(Status::Unhealthy);
+    assert_eq!(bench.router().priority.effective, 80);
+    let mut bench = Bench::backup(router());
+    bench.reconfigure(tracking(Some(-20)));
+    assert_eq!(bench.router().priority.effective, 80);
+    bench.judge(Status::Healthy);
+    assert_eq!(bench.router().priority.effective, 100);
+}
