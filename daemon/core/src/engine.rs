@@ -1,9 +1,14 @@
 //! The engine: hands each input to those it concerns and collects what they want done.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod configuration;
+mod listening;
+
+use std::collections::{BTreeMap, HashMap};
+
+use listening::Listening;
 
 use crate::action::{ActionId, Actions, Effect};
-use crate::address::{InterfaceIndex, Prefix};
+use crate::address::InterfaceIndex;
 use crate::deadlines::{Deadlines, Holder};
 use crate::event::Cause;
 use crate::health::{Check, Checks};
@@ -11,10 +16,10 @@ use crate::input::{Command, Failure, Input, Packet, Verdict};
 use crate::interfaces::Interfaces;
 use crate::outbox::{Outbox, Waiting};
 use crate::record::{CheckRecord, Legacy, Record, RouterKey, RouterRecord};
-use crate::settings::{CheckSettings, RouterSettings, Settings};
+use crate::settings::Settings;
 use crate::status::{Explanation, InterfaceStatus, Status};
 use crate::time::{Now, Time};
-use crate::vrrp::{Context, Router, Socket};
+use crate::vrrp::{Context, Router};
 use crate::wire::{Reject, vrrp};
 
 /// The decisions of one node.
@@ -37,15 +42,6 @@ pub struct Engine {
     outbox: Outbox,
     looked: bool,
     stopping: bool,
-}
-
-/// The VRRP socket of an interface.
-#[derive(Debug)]
-struct Listening {
-    ids: BTreeSet<u8>,
-    socket: Socket,
-    /// The latest request; an answer to an earlier one says nothing.
-    request: ActionId,
 }
 
 impl Engine {
@@ -248,60 +244,6 @@ impl Engine {
         }
     }
 
-    /// Takes another configuration. What keeps its identity keeps its state (architecture rule 10).
-    fn reconfigure(&mut self, now: Now, settings: &Settings) {
-        self.generation = settings.generation;
-        self.replace_checks(now, &settings.checks);
-        let mut wanted: HashMap<RouterKey, &RouterSettings> = HashMap::new();
-        for router in &settings.routers {
-            wanted.insert(RouterKey::of(router), router);
-        }
-        for index in 0..self.routers.len() {
-            let settings = wanted.remove(self.routers[index].key());
-            self.with_router(now, index, |router, context| match settings {
-                Some(settings) => {
-                    if router.is_removed() {
-                        router.revive();
-                    }
-                    router.reconfigure(context, settings.clone());
-                }
-                None if !router.is_removed() => router.stop(context, Cause::Removed),
-                None => {}
-            });
-        }
-        let new = wanted.into_values().cloned();
-        self.routers
-            .extend(new.map(|settings| Router::new(settings, None, now)));
-        let order: HashMap<RouterKey, usize> = settings
-            .routers
-            .iter()
-            .enumerate()
-            .map(|(place, settings)| (RouterKey::of(settings), place))
-            .collect();
-        self.routers
-            .sort_by_key(|router| order.get(router.key()).copied().unwrap_or(usize::MAX));
-        self.index();
-        self.review_all(now);
-    }
-
-    fn replace_checks(&mut self, now: Now, settings: &[CheckSettings]) {
-        let mut before: Vec<Check> = std::mem::take(&mut self.checks).into_list();
-        let after = settings.iter().map(|settings| {
-            match before
-                .iter()
-                .position(|check| check.identity() == settings.identity)
-            {
-                Some(position) => {
-                    let mut check = before.swap_remove(position);
-                    check.reconfigure(settings.clone());
-                    check
-                }
-                None => Check::new(settings.clone(), None, now.boottime).on_probation(now.boottime),
-            }
-        });
-        self.checks = Checks::new(after.collect());
-    }
-
     fn completed(&mut self, now: Now, action: ActionId, result: Result<(), Failure>) {
         match self.outbox.complete(action) {
             Some(Waiting::Socket(interface)) => {
@@ -323,26 +265,6 @@ impl Engine {
             }
             None => {}
         }
-    }
-
-    fn socket_answered(
-        &mut self,
-        now: Now,
-        interface: InterfaceIndex,
-        action: ActionId,
-        result: Result<(), Failure>,
-    ) {
-        let Some(listening) = self.listening.get_mut(&interface) else {
-            return;
-        };
-        if listening.request != action {
-            return;
-        }
-        listening.socket = match result {
-            Ok(()) => Socket::Open,
-            Err(failure) => Socket::Failed(failure.message),
-        };
-        self.review_on(now, interface);
     }
 
     fn tick(&mut self, now: Now) {
@@ -378,13 +300,6 @@ impl Engine {
         self.remove_leftovers();
     }
 
-    fn route(&mut self) {
-        let routers = self.routers.iter().enumerate();
-        self.routes = routers
-            .filter_map(|(index, router)| Some(((router.index()?, router.key().id), index)))
-            .collect();
-    }
-
     fn review_on(&mut self, now: Now, interface: InterfaceIndex) {
         if !self.looked {
             return;
@@ -394,85 +309,6 @@ impl Engine {
             if name == Some(self.routers[index].key().interface.as_str()) {
                 self.with_router(now, index, |router, context| router.review(context));
             }
-        }
-    }
-
-    /// Asks for a socket wherever a router has an interface, and lets go of the others.
-    fn listen(&mut self) {
-        let mut wanted: BTreeMap<InterfaceIndex, BTreeSet<u8>> = BTreeMap::new();
-        for router in &self.routers {
-            if let Some(link) = self.interfaces.link(&router.key().interface) {
-                wanted
-                    .entry(link.index)
-                    .or_default()
-                    .insert(router.key().id);
-            }
-        }
-        let gone: Vec<InterfaceIndex> = self
-            .listening
-            .keys()
-            .filter(|index| !wanted.contains_key(index))
-            .copied()
-            .collect();
-        for interface in gone {
-            self.listening.remove(&interface);
-            self.outbox.push(Effect::Listen {
-                interface,
-                name: String::new(),
-                ids: Vec::new(),
-            });
-        }
-        for (interface, ids) in wanted {
-            let known = self.listening.get(&interface);
-            if known.is_some_and(|known| known.ids == ids) {
-                continue;
-            }
-            // Routers that are served already go on while the filter is widened.
-            let socket = known.map_or(Socket::Pending, |known| known.socket.clone());
-            let effect = Effect::Listen {
-                interface,
-                name: self
-                    .interfaces
-                    .name(interface)
-                    .unwrap_or_default()
-                    .to_owned(),
-                ids: ids.iter().copied().collect(),
-            };
-            let request = self.outbox.expect(effect, Waiting::Socket(interface));
-            let listening = Listening {
-                ids,
-                socket,
-                request,
-            };
-            self.listening.insert(interface, listening);
-        }
-    }
-
-    /// Removes addresses of ours that no router answers for: those of an earlier configuration, or
-    /// those that a crash has left.
-    fn remove_leftovers(&mut self) {
-        let wanted: BTreeSet<(InterfaceIndex, Prefix)> = self
-            .routers
-            .iter()
-            .filter_map(|router| Some((router.index()?, router)))
-            .flat_map(|(index, router)| {
-                let addresses = router.settings().addresses.iter();
-                addresses.map(move |prefix| (index, *prefix))
-            })
-            .collect();
-        let mut leftovers: BTreeMap<InterfaceIndex, Vec<Prefix>> = BTreeMap::new();
-        for (index, prefix) in self.interfaces.ours() {
-            if !wanted.contains(&(index, prefix)) && !self.outbox.removes_leftover(index, prefix) {
-                leftovers.entry(index).or_default().push(prefix);
-            }
-        }
-        for (interface, addresses) in leftovers {
-            let waiting = Waiting::Leftovers(interface, addresses.clone());
-            let effect = Effect::RemoveAddresses {
-                interface,
-                addresses,
-            };
-            self.outbox.expect(effect, waiting);
         }
     }
 
@@ -498,36 +334,5 @@ impl Engine {
         };
         act(router, &mut context);
         self.deadlines.set(Holder::Router(index), router.deadline());
-    }
-
-    fn drop_removed(&mut self) {
-        let gone = |router: &Router| router.is_removed() && router.let_go();
-        if self.routers.iter().any(gone) {
-            self.routers.retain(|router| !gone(router));
-            self.index();
-            self.route();
-            self.listen();
-        }
-    }
-
-    /// Rebuilds what is derived from the lists of routers and checks.
-    fn index(&mut self) {
-        self.trackers.clear();
-        self.deadlines.clear();
-        for (index, router) in self.routers.iter().enumerate() {
-            for track in &router.settings().track {
-                self.trackers
-                    .entry(track.check.clone())
-                    .or_default()
-                    .push(index);
-            }
-            for prefix in &router.settings().addresses {
-                self.interfaces.claim(&router.key().interface, *prefix);
-            }
-            self.deadlines.set(Holder::Router(index), router.deadline());
-        }
-        for (index, check) in self.checks.iter().enumerate() {
-            self.deadlines.set(Holder::Check(index), check.deadline());
-        }
     }
 }

@@ -1,23 +1,11 @@
 //! The transitions: what begins, what a timer does, what a fault does, what a stop does.
 
-use std::net::Ipv4Addr;
-
-use super::addresses::Holding;
-use super::priority;
-use super::router::{Attachment, Context, Countdown, Router, Socket};
-use crate::action::Effect;
-use crate::announce::Announcement;
+use super::router::{Context, Countdown, Router, Socket};
 use crate::event::{Cause, Fault, RouterState};
-use crate::health::Checks;
 use crate::record::RouterRecord;
 use crate::settings::RouterSettings;
 use crate::status::Phase;
 use crate::time::Time;
-use crate::wire::vrrp::{self, GROUP, Outgoing};
-
-/// Advertisements sent in answer to others, at most, per advertisement of the timer: an answer is
-/// due at once (`V3-55`, `V3-57`), a storm of them is not.
-const ANSWERS: u8 = 3;
 
 impl Router {
     /// Looks at everything that bears on the router (interface, socket, checks) and draws the
@@ -138,108 +126,6 @@ impl Router {
         self.begun = false;
         self.legacy = None;
         self.faults.clear();
-    }
-
-    fn attach(&mut self, context: &mut Context<'_>) {
-        let link = context.interfaces.link(&self.settings.interface);
-        let attachment = link.map(|link| Attachment {
-            index: link.index,
-            mac: link.mac,
-            running: link.running,
-            source: context.interfaces.primary(link.index),
-        });
-        if self.index() != attachment.map(|attachment| attachment.index) {
-            // Another interface, or none: what was under way concerns the one that is gone.
-            self.holding = Holding::default();
-            self.timers.retry = None;
-            self.timers.rest = None;
-            if self.holds() {
-                self.holding.begin();
-            }
-        }
-        self.attachment = attachment;
-    }
-
-    pub(crate) fn set_socket(&mut self, socket: Socket) {
-        self.socket = socket;
-    }
-
-    pub(super) fn find_faults(&self, checks: &Checks) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        match &self.attachment {
-            None => faults.push(Fault::InterfaceMissing),
-            Some(attachment) if !attachment.running => faults.push(Fault::LinkDown),
-            Some(attachment) if attachment.source.is_none() => faults.push(Fault::NoPrimaryAddress),
-            Some(_) => {
-                if let Socket::Failed(message) = &self.socket {
-                    let message = message.clone();
-                    faults.push(Fault::Socket { message });
-                }
-            }
-        }
-        if let Some(message) = self.holding.failure() {
-            let message = message.to_owned();
-            faults.push(Fault::Addresses { message });
-        }
-        let active = self.state == RouterState::Active;
-        for track in self
-            .settings
-            .track
-            .iter()
-            .filter(|track| track.weight.is_none())
-        {
-            let check = checks.find(&track.check).map(|check| check.assess());
-            if !check.is_some_and(|c| c.in_service || (active && c.on_probation)) {
-                faults.push(Fault::Check {
-                    check: track.check.clone(),
-                    message: check.map_or_else(String::new, |check| check.message.to_owned()),
-                });
-            }
-        }
-        faults
-    }
-
-    fn review_priority(&mut self, context: &mut Context<'_>) {
-        let (effective, reasons) = self.tracked_priority(context.checks);
-        if effective == self.priority {
-            return;
-        }
-        let before = std::mem::replace(&mut self.priority, effective);
-        let reasons = match reasons.is_empty() {
-            true => "back to the base".to_owned(),
-            false => reasons,
-        };
-        context.outbox.notice(
-            self.subject(),
-            false,
-            format!("priority {before} became {effective}: {reasons}"),
-        );
-        if self.state == RouterState::Active {
-            // The backups are to know at once.
-            self.timers.advert = Some(context.now.boottime);
-        }
-    }
-
-    /// The priority that the tracked checks lead to, and why it is not the base priority.
-    pub(super) fn tracked_priority(&self, checks: &Checks) -> (u8, String) {
-        let active = self.state == RouterState::Active;
-        let mut reasons = Vec::new();
-        let contributions: Vec<i32> = self
-            .settings
-            .track
-            .iter()
-            .map(|track| {
-                let check = checks.find(&track.check).map(|check| check.assess());
-                let contribution = priority::contribution(track.weight, check, active);
-                if contribution != 0 {
-                    let message = check.map_or("", |check| check.message);
-                    reasons.push(format!("check {} {contribution:+}: {message}", track.check));
-                }
-                contribution
-            })
-            .collect();
-        let effective = priority::effective(self.settings.priority.get(), contributions);
-        (effective, reasons.join(", "))
     }
 
     /// Leaves `initialize` as soon as it is known how.
@@ -429,88 +315,5 @@ impl Router {
 
     pub(super) fn count_down(&mut self, from: Time, skew_only: bool) {
         self.timers.active_down = Some(Countdown { from, skew_only });
-    }
-
-    /// Advertises at once because of what another router has sent.
-    pub(super) fn answer(&mut self, context: &mut Context<'_>) {
-        if self.answers >= ANSWERS {
-            return;
-        }
-        self.answers += 1;
-        self.advertise(context, self.priority);
-        self.timers.advert = Some(context.now.boottime + self.settings.advert_interval);
-    }
-
-    /// Another router has claimed the addresses: the neighbours are told again, once per down
-    /// interval at most.
-    pub(super) fn announce_again(&mut self, context: &mut Context<'_>) {
-        let now = context.now.boottime;
-        let recent = self
-            .announced_again
-            .is_some_and(|at| now.since(at) < self.down_interval());
-        if self.holding.is_complete() && !recent {
-            self.announced_again = Some(now);
-            self.announcement = Some(Announcement::new(self.settings.announce, now));
-            self.announce(context);
-        }
-    }
-
-    pub(super) fn announce(&mut self, context: &mut Context<'_>) {
-        let Some(announcement) = self.announcement.take() else {
-            return;
-        };
-        let Some(Attachment {
-            index,
-            mac: Some(mac),
-            ..
-        }) = self.attachment
-        else {
-            return;
-        };
-        let addresses = self.addresses();
-        let (frames, rest) = announcement.burst(context.now.boottime, mac, &addresses);
-        self.announcement = rest;
-        context.outbox.push(Effect::Announce {
-            interface: index,
-            frames,
-        });
-    }
-
-    pub(super) fn advertise(&mut self, context: &mut Context<'_>, priority: u8) {
-        let Some(Attachment {
-            index,
-            source: Some(source),
-            running: true,
-            ..
-        }) = self.attachment
-        else {
-            return;
-        };
-        let bytes = vrrp::emit(&Outgoing {
-            version: self.settings.version,
-            id: self.settings.id,
-            priority,
-            interval: self.settings.advert_interval,
-            addresses: &self.addresses(),
-            authentication: &self.settings.authentication,
-            checksum: self.settings.checksum,
-            source,
-            destination: GROUP,
-        });
-        self.counters.sent += 1;
-        context.outbox.push(Effect::Send {
-            interface: index,
-            source,
-            destination: GROUP,
-            bytes,
-        });
-        if self.state == RouterState::Active {
-            self.remember(context);
-        }
-    }
-
-    fn addresses(&self) -> Vec<Ipv4Addr> {
-        let addresses = self.settings.addresses.iter();
-        addresses.map(|prefix| prefix.address()).collect()
     }
 }

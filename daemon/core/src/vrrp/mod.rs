@@ -1,10 +1,13 @@
 //! The virtual router of RFC 9568 and RFC 3768.
 //!
-//! [`router`] holds the state and answers questions about it, [`machine`] the transitions,
-//! [`receive`] the way of a packet, [`addresses`] what is wanted on the interface against what is
-//! there, [`intervals`] and [`priority`] the arithmetic.
+//! [`router`] holds the state and answers questions about it, [`conditions`] finds out what bears on
+//! it, [`machine`] has the transitions, [`receive`] the way of a packet, [`advertise`] what is sent,
+//! [`addresses`] what is wanted on the interface against what is there, [`intervals`] and
+//! [`priority`] the arithmetic.
 
 mod addresses;
+mod advertise;
+mod conditions;
 mod intervals;
 mod machine;
 mod priority;
