@@ -23,6 +23,8 @@ pub(crate) struct Interfaces {
     claimed: HashSet<(String, Prefix)>,
     /// What an earlier process listed, or this one has added: without marks, that is the evidence.
     added: HashSet<(String, Prefix)>,
+    /// How many routers hold an address: one may let go of it while another goes on.
+    holders: HashMap<(InterfaceIndex, Prefix), usize>,
 }
 
 impl Interfaces {
@@ -49,6 +51,25 @@ impl Interfaces {
         for prefix in prefixes {
             self.added.insert((link.name.clone(), *prefix));
         }
+    }
+
+    /// A router holds this address from now on.
+    pub(crate) fn hold(&mut self, index: InterfaceIndex, prefix: Prefix) {
+        *self.holders.entry((index, prefix)).or_default() += 1;
+    }
+
+    /// A router no longer holds this address.
+    pub(crate) fn let_go(&mut self, index: InterfaceIndex, prefix: Prefix) {
+        if let Some(holders) = self.holders.get_mut(&(index, prefix)) {
+            *holders -= 1;
+            if *holders == 0 {
+                self.holders.remove(&(index, prefix));
+            }
+        }
+    }
+
+    pub(crate) fn is_held(&self, index: InterfaceIndex, prefix: Prefix) -> bool {
+        self.holders.contains_key(&(index, prefix))
     }
 
     pub(crate) fn replace(&mut self, snapshot: Snapshot) {

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mainstay_core::input::Input;
@@ -29,6 +30,7 @@ pub(super) struct Configuration {
     mailbox: Mailbox,
     supervisor: Arc<Supervisor>,
     notifier: Option<Notifier>,
+    stopping: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -55,6 +57,7 @@ impl Configuration {
             mailbox,
             supervisor,
             notifier,
+            stopping: AtomicBool::new(false),
             state: Mutex::new(State {
                 manifest,
                 generation: 0,
@@ -85,9 +88,17 @@ impl Configuration {
         ))
     }
 
+    /// From now on nothing is reloaded.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Reads the file again and applies it; what is wrong with it changes nothing.
     pub(super) async fn reload(&self) -> Response {
         let mut state = self.state.lock().await;
+        if self.stopping.load(Ordering::Relaxed) {
+            return Response::failed("the daemon is stopping, nothing is reloaded");
+        }
         self.tell(Notifier::reloading);
         let result = self.apply(&mut state).await;
         match result {

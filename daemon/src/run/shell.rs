@@ -165,8 +165,8 @@ async fn serve(
                     }
                 }
             }
-            _ = terminate.recv() => stop(notifier.as_ref(), &mailbox),
-            _ = interrupt.recv() => stop(notifier.as_ref(), &mailbox),
+            _ = terminate.recv() => stop(notifier.as_ref(), &mailbox, &configuration),
+            _ = interrupt.recv() => stop(notifier.as_ref(), &mailbox, &configuration),
             _ = hangup.recv() => {
                 let configuration = Arc::clone(&configuration);
                 tokio::spawn(async move { configuration.reload().await });
@@ -237,7 +237,8 @@ fn watchdog(notifier: Option<&Notifier>) -> Option<Watchdog> {
     })
 }
 
-fn stop(notifier: Option<&Notifier>, mailbox: &Mailbox) {
+fn stop(notifier: Option<&Notifier>, mailbox: &Mailbox, configuration: &Configuration) {
+    configuration.stop();
     tracing::info!("stopping: addresses are kept until another router is heard");
     tell(notifier, Notifier::stopping);
     mailbox.input(Input::Command(Command::Stop));

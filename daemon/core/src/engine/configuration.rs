@@ -17,6 +17,12 @@ use crate::vrrp::Router;
 impl Engine {
     /// Takes another configuration. What keeps its identity keeps its state (architecture rule 10).
     pub(super) fn reconfigure(&mut self, now: Now, settings: &Settings) {
+        if self.stopping {
+            let subject = "configuration".to_owned();
+            let message = "not applied: the daemon is stopping".to_owned();
+            self.outbox.notice(subject, true, message);
+            return;
+        }
         self.generation = settings.generation;
         self.replace_checks(now, &settings.checks);
         let mut wanted: HashMap<RouterKey, &RouterSettings> = HashMap::new();

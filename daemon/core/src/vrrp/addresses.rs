@@ -80,6 +80,7 @@ impl Holding {
 impl Router {
     /// Brings the interface nearer to what is wanted; waits while a batch is under way.
     pub(super) fn reconcile(&mut self, context: &mut Context<'_>) {
+        self.say_what_is_held(context);
         // A router that may resume leaves its addresses as they are; any other lets them go even
         // before its socket is open.
         if (!self.begun && self.holds()) || self.holding.pending.is_some() {
@@ -93,7 +94,10 @@ impl Router {
             self.announcement = None;
             self.holding.complete = false;
             self.holding.restore_at = None;
-            let present = self.select(|prefix| context.interfaces.owns_address(index, prefix));
+            let present = self.select(|prefix| {
+                let interfaces = &context.interfaces;
+                interfaces.owns_address(index, prefix) && !interfaces.is_held(index, prefix)
+            });
             if !present.is_empty() {
                 let effect = Effect::RemoveAddresses {
                     interface: index,
@@ -193,6 +197,30 @@ impl Router {
         if self.holds() {
             self.holding.announce = true;
             self.holding.complete = false;
+        }
+    }
+
+    /// Keeps the book from which other routers of the interface learn what is not theirs to remove:
+    /// two may have the same address, such as the old and the new one when the id has changed.
+    fn say_what_is_held(&mut self, context: &mut Context<'_>) {
+        let index = self.index().filter(|_| self.holds());
+        let now: Vec<_> = index
+            .into_iter()
+            .flat_map(|index| {
+                self.settings
+                    .addresses
+                    .iter()
+                    .map(move |prefix| (index, *prefix))
+            })
+            .collect();
+        if now == self.held {
+            return;
+        }
+        for (index, prefix) in &now {
+            context.interfaces.hold(*index, *prefix);
+        }
+        for (index, prefix) in std::mem::replace(&mut self.held, now) {
+            context.interfaces.let_go(index, prefix);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::addresses::Holding;
 use super::{intervals, priority};
 use crate::action::Effect;
-use crate::address::{InterfaceIndex, MacAddress};
+use crate::address::{InterfaceIndex, MacAddress, Prefix};
 use crate::announce::Announcement;
 use crate::event::{Cause, Event, Fault, RouterState, Transition};
 use crate::health::Checks;
@@ -56,6 +56,8 @@ pub(crate) struct Router {
     /// Advertisements sent in answer to others since the last one that the timer sent.
     pub(super) answers: u8,
     pub(super) holding: Holding,
+    /// What other routers know that this one holds.
+    pub(super) held: Vec<(InterfaceIndex, Prefix)>,
     pub(super) announcement: Option<Announcement>,
     /// When the neighbours were last told because another router had claimed the addresses.
     pub(super) announced_again: Option<Time>,
@@ -143,6 +145,7 @@ impl Router {
             timers: Timers::default(),
             answers: 0,
             holding: Holding::default(),
+            held: Vec::new(),
             announcement: None,
             announced_again: None,
             counters: RouterCounters::default(),

@@ -10,6 +10,7 @@ mod fault;
 mod initialize;
 mod kernel;
 mod releasing;
+mod reloading;
 mod resuming;
 mod status;
 mod tracking;
