@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use listening::Listening;
 
 use crate::action::{ActionId, Actions, Effect};
-use crate::address::InterfaceIndex;
+use crate::address::{InterfaceIndex, Prefix};
 use crate::deadlines::{Deadlines, Holder};
 use crate::event::Cause;
 use crate::health::{Check, Checks};
@@ -131,9 +131,23 @@ impl Engine {
         self.deadlines.next()
     }
 
-    /// Whether everything has been let go after [`Command::Stop`].
+    /// Whether everything has been let go after [`Command::Stop`], also what an earlier process has
+    /// left: never before the first snapshot.
     pub fn stopped(&self) -> bool {
-        self.stopping && !self.outbox.changes_addresses() && self.routers.iter().all(Router::let_go)
+        self.stopping
+            && self.looked
+            && !self.outbox.changes_addresses()
+            && self.routers.iter().all(Router::let_go)
+    }
+
+    /// Addresses of ours that the kernel has, each with the name of its interface: what a manifest
+    /// must go on to list.
+    pub fn owned_addresses(&self) -> Vec<(String, Prefix)> {
+        let named = self.interfaces.ours().filter_map(|(index, prefix)| {
+            let name = self.interfaces.name(index)?;
+            Some((name.to_owned(), prefix))
+        });
+        named.collect()
     }
 
     /// What people see.

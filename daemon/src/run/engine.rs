@@ -18,6 +18,7 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::mailbox::{Inbox, Message};
 use super::outlets::Outlets;
+use crate::manifest::Owned;
 use crate::resume::Key;
 use crate::systemd::Notifier;
 
@@ -44,11 +45,12 @@ pub(super) struct Watchdog {
 }
 
 impl EngineThread {
-    /// Runs until everything has been let go after a stop.
+    /// Runs until everything has been let go after a stop. Answers with the addresses that the
+    /// kernel did not let go.
     ///
     /// # Errors
     /// When the kernel refuses to wait, which leaves nothing to go on with.
-    pub(super) fn run(mut self) -> io::Result<()> {
+    pub(super) fn run(mut self) -> io::Result<Vec<Owned>> {
         let timer = TimerFd::new(
             ClockId::CLOCK_BOOTTIME,
             TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
@@ -73,7 +75,7 @@ impl EngineThread {
             self.outlets.transitions.flush();
             self.feed_watchdog();
         }
-        Ok(())
+        Ok(self.engine.owned_addresses())
     }
 
     fn wait(&self, timer: &TimerFd, armed: &mut Option<Time>) -> io::Result<()> {

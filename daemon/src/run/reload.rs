@@ -124,10 +124,10 @@ impl Configuration {
         }
     }
 
-    /// Takes everything out of the manifest, after everything was taken out of the kernel.
-    pub(super) async fn release_manifest(&self) {
+    /// Leaves in the manifest what is left in the kernel, for `mainstay release`.
+    pub(super) async fn shrink_manifest(&self, left: Vec<Owned>) {
         let mut state = self.state.lock().await;
-        if let Err(error) = state.manifest.shrink_to([]) {
+        if let Err(error) = state.manifest.shrink_to(left) {
             tracing::warn!(%error, "the manifest still lists addresses that are gone");
         }
     }

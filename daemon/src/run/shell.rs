@@ -27,7 +27,7 @@ use crate::config::{self, Config};
 use crate::control::{self, Admission, Listener, Request, Response, RuntimeDir, StatusDocument};
 use crate::hooks;
 use crate::logging::Logging;
-use crate::manifest::{Manifest, Place};
+use crate::manifest::{Manifest, Owned, Place};
 use crate::resume::ResumePage;
 use crate::systemd::{self, Notifier};
 use crate::worker::{Source, Supervisor};
@@ -189,9 +189,9 @@ async fn serve(
     };
     // Without the engine nobody advertises: whoever starts us again decides within the down
     // interval, so nothing is torn down here after a failure.
-    outcome?;
+    let left = outcome?;
     supervisor.stop(LAST_WORDS).await;
-    configuration.release_manifest().await;
+    configuration.shrink_manifest(left).await;
     Ok(code)
 }
 
@@ -217,7 +217,7 @@ fn inheritance(
     Ok((manifest, legacy, page))
 }
 
-fn spawn(thread: EngineThread) -> anyhow::Result<oneshot::Receiver<std::io::Result<()>>> {
+fn spawn(thread: EngineThread) -> anyhow::Result<oneshot::Receiver<std::io::Result<Vec<Owned>>>> {
     let (done, result) = oneshot::channel();
     thread::Builder::new()
         .name("engine".to_owned())

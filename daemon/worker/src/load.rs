@@ -77,10 +77,11 @@ pub(crate) async fn load(
     }
     let mut loaded = BTreeMap::new();
     let mut broken = BTreeSet::new();
-    for (spec, binary) in candidates {
-        let name = spec.name.clone();
+    let mut compiled = component::Compiled::new();
+    for candidate in candidates {
+        let name = candidate.0.name.clone();
         announce(outbox, &name).await;
-        match component::load(engine, &linker, shared, spec, binary).await {
+        match component::load(engine, &linker, shared, &mut compiled, candidate).await {
             Ok((info, plugin)) => {
                 outcome.plugins.push(info);
                 loaded.insert(name, plugin);

@@ -55,9 +55,11 @@ fn advertisements_and_time_do_nothing_in_initialize() {
 }
 
 #[test]
-fn a_shutdown_in_initialize_ends_at_once() {
+fn a_shutdown_in_initialize_ends_with_the_first_look() {
     let mut bench = Bench::new(router());
     bench.stop();
     assert_eq!(bench.sent(), []);
+    assert!(!bench.engine.stopped());
+    bench.look();
     assert!(bench.engine.stopped());
 }

@@ -205,3 +205,28 @@ fn what_is_missing_of_several_addresses_is_put_back_and_announced() {
     assert_eq!(bench.addresses, [prefix(VIP), other]);
     assert_eq!(bench.announced(), 10);
 }
+
+#[test]
+fn a_stop_before_the_first_look_still_removes_what_an_earlier_process_left() {
+    let mut bench = Bench::restarted(router(), SECOND);
+    bench.stop();
+    assert!(!bench.engine.stopped());
+    bench.look();
+    bench.run_for(down(1));
+    assert!(bench.engine.stopped());
+    assert!(!bench.holds());
+    assert!(bench.engine.owned_addresses().is_empty());
+}
+
+#[test]
+fn what_the_kernel_does_not_let_go_is_still_owned() {
+    let mut bench = Bench::active(router());
+    bench.refuses = true;
+    bench.stop();
+    bench.run_for(30 * SECOND);
+    assert!(bench.engine.stopped());
+    assert_eq!(
+        bench.engine.owned_addresses(),
+        [("eth0".to_owned(), prefix(VIP))]
+    );
+}

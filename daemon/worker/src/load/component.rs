@@ -1,17 +1,17 @@
 //! One plugin: compiled, linked, instantiated once, and described.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mainstay_protocol::{LoadFault, PluginInfo, PluginSpec, Wish};
+use mainstay_protocol::{LoadFault, PluginInfo, Wish};
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use super::{BUDGET, IMPORTS, KEPT, TEXT};
+use super::{BUDGET, Candidate, IMPORTS, KEPT, TEXT};
 use crate::bindings::{check, hook, lifecycle};
 use crate::contract::{self, Interfaces};
 use crate::fault;
-use crate::file::{Binary, FileError};
 use crate::grants::Grants;
 use crate::host::{LogBudget, Shared, State};
 use crate::plugin::{Answer, Exports, Job, Plugin};
@@ -26,6 +26,9 @@ pub(super) struct Loaded {
     pub(super) schema: Option<Schema>,
 }
 
+/// What was compiled in this load, by digest: the same file with other grants is the same code.
+pub(super) type Compiled = BTreeMap<String, Component>;
+
 pub(super) type Refused = (Option<PluginInfo>, Vec<LoadFault>);
 
 /// Compiles, links, instantiates and describes one plugin.
@@ -33,8 +36,8 @@ pub(super) async fn load(
     engine: &Engine,
     linker: &Linker<State>,
     shared: &Arc<Shared>,
-    spec: PluginSpec,
-    binary: Result<Binary, FileError>,
+    compiled: &mut Compiled,
+    (spec, binary): Candidate,
 ) -> Result<(PluginInfo, Loaded), Refused> {
     let name = spec.name;
     let mut faults = Vec::new();
@@ -58,8 +61,16 @@ pub(super) async fn load(
     };
     let size = binary.bytes.len() as u64;
     let start = Instant::now();
-    let component = match compile(engine.clone(), binary.bytes).await {
-        Ok(component) => component,
+    let known = compiled.get(&binary.sha256).cloned();
+    let component = match known {
+        Some(component) => Ok(component),
+        None => compile(engine.clone(), binary.bytes).await,
+    };
+    let component = match component {
+        Ok(component) => {
+            compiled.insert(binary.sha256.clone(), component.clone());
+            component
+        }
         Err(error) => {
             let message = one_line(&format!("is not a valid component: {error}"), 2 * TEXT);
             faults.push(fault::of_plugin(
