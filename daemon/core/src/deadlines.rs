@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::address::InterfaceIndex;
 use crate::time::Time;
 
 /// Something with a deadline, by its place in the engine.
@@ -9,6 +10,7 @@ use crate::time::Time;
 pub(crate) enum Holder {
     Check(usize),
     Router(usize),
+    Socket(InterfaceIndex),
 }
 
 #[derive(Debug, Default)]

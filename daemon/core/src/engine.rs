@@ -284,7 +284,8 @@ impl Engine {
     fn tick(&mut self, now: Now) {
         // A timer that is armed for this very moment runs in the same tick, but only so often that
         // no mistake could keep the engine here.
-        for _ in 0..2 * (self.routers.len() + 1) + self.checks.iter().len() {
+        let holders = self.routers.len() + self.checks.iter().len() + self.listening.len();
+        for _ in 0..2 * (holders + 1) {
             match self.deadlines.due(now.boottime) {
                 Some(Holder::Router(index)) => {
                     self.with_router(now, index, |router, context| router.tick(context));
@@ -297,6 +298,7 @@ impl Engine {
                     let changed = check.expire(now.boottime);
                     self.check_settled(now, index, changed);
                 }
+                Some(Holder::Socket(_)) => self.listen(),
                 None => break,
             }
         }

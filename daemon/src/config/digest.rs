@@ -22,12 +22,23 @@ pub(super) fn read(value: &Value<'_>) -> Option<String> {
     Some(text.to_ascii_lowercase())
 }
 
+/// The largest component that a worker loads, in bytes.
+const LARGEST: u64 = 32 << 20;
+
 /// The digest of a file, as lower-case hexadecimal digits.
 ///
 /// # Errors
-/// Whatever reading the file reports.
+/// Whatever reading the file reports; [`io::ErrorKind::FileTooLarge`] for a file that no worker
+/// would load, before it is read.
 pub(super) fn of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
+    if file.metadata()?.len() > LARGEST {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {} MiB", LARGEST >> 20),
+        ));
+    }
+    let mut file = file.take(LARGEST);
     let mut digest = Sha256::new();
     let mut chunk = vec![0; 1 << 16];
     loop {

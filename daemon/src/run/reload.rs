@@ -133,7 +133,11 @@ impl Configuration {
     }
 
     async fn apply(&self, state: &mut State) -> Result<(String, Vec<String>), Refusal> {
-        let mut config = config::load(&self.file, &self.reading)
+        let (file, reading) = (self.file.clone(), self.reading.clone());
+        // On a thread of its own: a file may be slow, and status and stop wait for nobody's disk.
+        let mut config = tokio::task::spawn_blocking(move || config::load(&file, &reading))
+            .await
+            .map_err(|error| Refusal::unavailable(error.to_string()))?
             .map_err(|problems| Refusal::wrong(lines(&problems)))?;
         let generation = state.generation + 1;
         config.settings.generation = generation;

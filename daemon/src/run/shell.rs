@@ -13,8 +13,9 @@ use mainstay_core::Engine;
 use mainstay_core::event::Event;
 use mainstay_core::input::{Command, Input};
 use mainstay_core::record::Legacy;
+use mainstay_kernel::clock;
 use mainstay_kernel::frame_socket::FrameSocket;
-use mainstay_kernel::{clock, route};
+use mainstay_kernel::route::{self, RouteError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
@@ -108,8 +109,7 @@ async fn serve(
         watchdog: watchdog(notifier.as_ref()),
     };
     let mut engine = spawn(thread)?;
-    let inputs = mailbox.clone();
-    let mut kernel = tokio::spawn(route::run(requests, move |input| inputs.input(input)));
+    let mut kernel = spawn_kernel(requests, mailbox.clone())?;
     tokio::spawn(log(lines));
 
     let verdicts = mailbox.clone();
@@ -226,6 +226,26 @@ fn spawn(thread: EngineThread) -> anyhow::Result<oneshot::Receiver<std::io::Resu
             let _ = done.send(thread.run());
         })
         .context("no engine thread")?;
+    Ok(result)
+}
+
+/// Addresses have a thread of their own: a takeover waits for no file and no worker.
+fn spawn_kernel(
+    requests: mpsc::Receiver<route::Request>,
+    mailbox: Mailbox,
+) -> anyhow::Result<oneshot::Receiver<Result<(), RouteError>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no event loop for the kernel's events")?;
+    let (done, result) = oneshot::channel();
+    thread::Builder::new()
+        .name("kernel".to_owned())
+        .spawn(move || {
+            let inputs = move |input| mailbox.input(input);
+            let _ = done.send(runtime.block_on(route::run(requests, inputs)));
+        })
+        .context("no thread for the kernel's events")?;
     Ok(result)
 }
 

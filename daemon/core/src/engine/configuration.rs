@@ -104,6 +104,10 @@ impl Engine {
         for (index, check) in self.checks.iter().enumerate() {
             self.deadlines.set(Holder::Check(index), check.deadline());
         }
+        for (interface, listening) in &self.listening {
+            self.deadlines
+                .set(Holder::Socket(*interface), listening.retry);
+        }
     }
 
     pub(super) fn route(&mut self) {

@@ -1,13 +1,15 @@
 //! The VRRP sockets: wherever a router has an interface, and nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::Engine;
 use crate::action::{ActionId, Effect};
 use crate::address::InterfaceIndex;
+use crate::deadlines::Holder;
 use crate::input::Failure;
 use crate::outbox::Waiting;
-use crate::time::Now;
+use crate::time::{Now, Time};
 use crate::vrrp::Socket;
 
 /// The VRRP socket of an interface.
@@ -17,7 +19,12 @@ pub(super) struct Listening {
     pub(super) socket: Socket,
     /// The latest request; an answer to an earlier one says nothing.
     request: ActionId,
+    /// When a socket that could not be had is asked for again.
+    pub(super) retry: Option<Time>,
 }
+
+/// From a refusal to the next request.
+const RETRY: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Asks for a socket wherever a router has an interface, and lets go of the others.
@@ -39,6 +46,7 @@ impl Engine {
             .collect();
         for interface in gone {
             self.listening.remove(&interface);
+            self.deadlines.set(Holder::Socket(interface), None);
             self.outbox.push(Effect::Listen {
                 interface,
                 name: String::new(),
@@ -47,7 +55,7 @@ impl Engine {
         }
         for (interface, ids) in wanted {
             let known = self.listening.get(&interface);
-            if known.is_some_and(|known| known.ids == ids) {
+            if known.is_some_and(|known| known.ids == ids && known.retry.is_none()) {
                 continue;
             }
             // Routers that are served already go on while the filter is widened.
@@ -66,8 +74,10 @@ impl Engine {
                 ids,
                 socket,
                 request,
+                retry: None,
             };
             self.listening.insert(interface, listening);
+            self.deadlines.set(Holder::Socket(interface), None);
         }
     }
 
@@ -86,8 +96,13 @@ impl Engine {
         }
         listening.socket = match result {
             Ok(()) => Socket::Open,
-            Err(failure) => Socket::Failed(failure.message),
+            Err(failure) => {
+                listening.retry = Some(now.boottime + RETRY);
+                Socket::Failed(failure.message)
+            }
         };
+        self.deadlines
+            .set(Holder::Socket(interface), listening.retry);
         self.review_on(now, interface);
     }
 }

@@ -27,7 +27,10 @@ impl Router {
             self.fail(context, faults);
         } else if self.state == RouterState::Fault {
             // Whoever waits for its socket keeps the faults that it is about to leave.
-            if !faults.is_empty() {
+            if !faults.is_empty() && faults != self.faults {
+                let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                let message = format!("still in fault: {}", list.join("; "));
+                context.outbox.notice(self.subject(), true, message);
                 self.faults = faults;
             }
             self.drop_unusable(context);

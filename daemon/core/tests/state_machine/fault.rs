@@ -147,3 +147,27 @@ fn a_second_fault_is_seen_and_the_last_to_go_brings_the_router_back() {
     assert_eq!(bench.state(), RouterState::Backup);
     assert!(bench.router().faults.is_empty());
 }
+
+#[test]
+fn a_socket_that_could_not_be_had_is_asked_for_again() {
+    let mut bench = Bench::new(router());
+    bench.refuses = true;
+    bench.look();
+    assert_eq!(bench.state(), RouterState::Fault);
+    bench.run_for(5 * SECOND);
+    assert_eq!(bench.state(), RouterState::Fault);
+    bench.refuses = false;
+    bench.run_for(SECOND);
+    assert_eq!(bench.state(), RouterState::Backup);
+}
+
+#[test]
+fn another_fault_of_a_router_in_fault_is_told() {
+    let mut bench = Bench::new(router());
+    bench.refuses = true;
+    bench.look();
+    bench.set_link(false);
+    assert_eq!(bench.notices().len(), 1);
+    bench.set_link(false);
+    assert!(bench.notices().is_empty());
+}
