@@ -1,10 +1,11 @@
 //! Hooks are told of every transition of their router, in order, after it happened.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mainstay_lab::mainstay;
 use mainstay_lab::node::Implementation::Mainstay;
 use mainstay_lab::node::{Router, VIRTUAL};
-use mainstay_lab::wait;
+use mainstay_lab::{process, wait};
+use nix::sys::signal::{Signal, kill};
 
 use crate::setup::{LONG, Stage, Which, lacking};
 
@@ -18,6 +19,21 @@ fn transitions(log: &str) -> Vec<(String, String)> {
             let to = after.split(',').next()?.to_owned();
             Some((from, to))
         })
+        .collect()
+}
+
+/// The transitions of a node that became active and lost its cable so many times.
+fn expected(times: usize) -> Vec<(String, String)> {
+    let begin = [("initialize", "backup"), ("backup", "active")];
+    let each = [
+        ("active", "fault"),
+        ("fault", "backup"),
+        ("backup", "active"),
+    ];
+    begin
+        .into_iter()
+        .chain((0..times).flat_map(|_| each))
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
         .collect()
 }
 
@@ -40,17 +56,7 @@ fn every_transition_in_order() -> Result<()> {
         stage.lab.plug_cable(stage.a.host())?;
         stage.until_only(Which::A, LONG)?;
     }
-    let expected: Vec<(String, String)> = [("initialize", "backup"), ("backup", "active")]
-        .into_iter()
-        .chain((0..3).flat_map(|_| {
-            [
-                ("active", "fault"),
-                ("fault", "backup"),
-                ("backup", "active"),
-            ]
-        }))
-        .map(|(from, to)| (from.to_owned(), to.to_owned()))
-        .collect();
+    let expected = expected(3);
     let mut told = Vec::new();
     let result = wait::until_true(LONG, "the hook has been told of everything", || {
         told = transitions(&stage.a.log()?);
@@ -68,4 +74,37 @@ fn every_transition_in_order() -> Result<()> {
         "{told:?}"
     );
     Ok(())
+}
+
+/// The worker is killed before each transition: it is told of late, and perhaps twice, but told.
+#[test]
+fn at_least_once_when_the_worker_dies() -> Result<()> {
+    if lacking("hooks_at_least_once_when_the_worker_dies", &[Mainstay]) {
+        return Ok(());
+    }
+    let mut stage = Stage::new(
+        (Mainstay, &Router::fast(100)),
+        (Mainstay, &Router::fast(90)),
+    )?;
+    stage.a.configure(
+        &(mainstay::configuration(&Router::fast(100)) + "\n[[hook]]\nplugin = \"log\"\n"),
+    )?;
+    stage.start()?;
+    let daemon = stage.a.process()?.pid();
+    for _ in 0..3 {
+        for pid in process::children(daemon)? {
+            kill(pid, Signal::SIGKILL)?;
+        }
+        stage.lab.pull_cable(stage.a.host())?;
+        wait::until_true(LONG, "b holds the address", || stage.b.holds(VIRTUAL))?;
+        stage.lab.plug_cable(stage.a.host())?;
+        stage.until_only(Which::A, LONG)?;
+    }
+    let mut told = Vec::new();
+    wait::until_true(LONG, "the hook has been told of everything", || {
+        told = transitions(&stage.a.log()?);
+        told.dedup();
+        Ok(told == expected(3))
+    })
+    .with_context(|| format!("told of {told:?}"))
 }

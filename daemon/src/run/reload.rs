@@ -3,13 +3,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mainstay_core::input::Input;
 use mainstay_core::settings::Settings;
 use mainstay_protocol::Load;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::mailbox::Mailbox;
 use crate::config::{self, Config, Problem};
@@ -30,7 +29,7 @@ pub(super) struct Configuration {
     mailbox: Mailbox,
     supervisor: Arc<Supervisor>,
     notifier: Option<Notifier>,
-    stopping: AtomicBool,
+    stopping: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -57,7 +56,7 @@ impl Configuration {
             mailbox,
             supervisor,
             notifier,
-            stopping: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
             state: Mutex::new(State {
                 manifest,
                 generation: 0,
@@ -72,35 +71,34 @@ impl Configuration {
     /// Everything that is wrong with them.
     pub(super) async fn begin(&self, config: Config) -> Result<String, Refusal> {
         let mut state = self.state.lock().await;
-        if let Some(prepared) = self.prepare(&state, &config).await? {
-            state.worker = true;
-            self.supervisor
-                .adopt(prepared, subscriptions(&config.load))
-                .await;
-        }
-        let Settings {
-            routers, checks, ..
-        } = &config.settings;
-        Ok(format!(
-            "{} routers, {} checks",
-            routers.len(),
-            checks.len()
-        ))
+        let load = async {
+            if let Some(prepared) = self.prepare(&state, &config).await? {
+                state.worker = true;
+                let subscriptions = subscriptions(&config.load);
+                self.supervisor.adopt(prepared, subscriptions).await;
+            }
+            Ok(summary(&config.settings))
+        };
+        self.unless_stopping(load).await
     }
 
-    /// From now on nothing is reloaded.
+    /// From now on nothing is loaded, and what is under way is given up.
     pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+        self.stopping.send_replace(true);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
     }
 
     /// Reads the file again and applies it; what is wrong with it changes nothing.
     pub(super) async fn reload(&self) -> Response {
         let mut state = self.state.lock().await;
-        if self.stopping.load(Ordering::Relaxed) {
+        if self.is_stopping() {
             return Response::failed("the daemon is stopping, nothing is reloaded");
         }
         self.tell(Notifier::reloading);
-        let result = self.apply(&mut state).await;
+        let result = self.unless_stopping(self.apply(&mut state)).await;
         match result {
             Ok((summary, warnings)) => {
                 self.tell(|notifier| notifier.ready(&summary));
@@ -129,6 +127,19 @@ impl Configuration {
         let mut state = self.state.lock().await;
         if let Err(error) = state.manifest.shrink_to(left) {
             tracing::warn!(%error, "the manifest still lists addresses that are gone");
+        }
+    }
+
+    async fn unless_stopping<T>(
+        &self,
+        load: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            result = load => result,
+            _ = stopping.wait_for(|stopping| *stopping) => {
+                Err(Refusal::unavailable("the daemon is stopping".to_owned()))
+            }
         }
     }
 

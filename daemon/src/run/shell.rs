@@ -17,7 +17,7 @@ use mainstay_kernel::clock;
 use mainstay_kernel::frame_socket::FrameSocket;
 use mainstay_kernel::route::{self, RouteError};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::engine::{EngineThread, Watchdog};
 use super::mailbox::{Mailbox, mailbox};
@@ -141,6 +141,17 @@ async fn serve(
         async move { answering.answer(request).await }
     }));
 
+    // However many hangups come, one reload runs and one more is wanted.
+    let reload = Arc::new(Notify::new());
+    tokio::spawn({
+        let (reload, configuration) = (Arc::clone(&reload), Arc::clone(&configuration));
+        async move {
+            loop {
+                reload.notified().await;
+                configuration.reload().await;
+            }
+        }
+    });
     let mut code = ExitCode::SUCCESS;
     let mut ready = tokio::spawn({
         let configuration = Arc::clone(&configuration);
@@ -156,6 +167,7 @@ async fn serve(
                         tracing::info!("{summary}");
                         tell(notifier.as_ref(), |notifier| notifier.ready(&summary));
                     }
+                    Err(_) if configuration.is_stopping() => {}
                     Err(refusal) => {
                         for problem in &refusal.problems {
                             tracing::error!("{problem}");
@@ -167,10 +179,7 @@ async fn serve(
             }
             _ = terminate.recv() => stop(notifier.as_ref(), &mailbox, &configuration),
             _ = interrupt.recv() => stop(notifier.as_ref(), &mailbox, &configuration),
-            _ = hangup.recv() => {
-                let configuration = Arc::clone(&configuration);
-                tokio::spawn(async move { configuration.reload().await });
-            }
+            _ = hangup.recv() => reload.notify_one(),
             result = &mut kernel, if watching => match result {
                 // The engine has let go of its end: it is about to tell why.
                 Ok(Ok(())) => watching = false,
