@@ -179,7 +179,13 @@ impl Interfaces {
         };
         let key = (name.to_owned(), address.prefix);
         match address.mark {
-            Mark::Ours => self.claimed.contains(&key),
+            // The interface may have been renamed while nobody looked.
+            Mark::Ours => {
+                let renamed = |(name, prefix): &(String, Prefix)| {
+                    *prefix == address.prefix && !self.by_name.contains_key(name)
+                };
+                self.claimed.contains(&key) || self.claimed.iter().any(renamed)
+            }
             Mark::Other => false,
             Mark::Unknown => self.added.contains(&key),
         }
@@ -228,6 +234,19 @@ mod tests {
         interfaces.set_address(address("10.0.0.2/24", Mark::Ours));
         assert!(interfaces.owns_address(ETH0, prefix("10.0.0.1/24")));
         assert!(!interfaces.owns_address(ETH0, prefix("10.0.0.2/24")));
+    }
+
+    #[test]
+    fn a_marked_address_is_ours_when_the_listed_interface_has_another_name_now() {
+        let listed = vec![("lan0".to_owned(), prefix("10.0.0.1/24"))];
+        let mut interfaces = Interfaces::new(listed);
+        interfaces.set_link(link(2, "eth0"));
+        interfaces.set_address(address("10.0.0.1/24", Mark::Ours));
+        assert!(interfaces.owns_address(ETH0, prefix("10.0.0.1/24")));
+        interfaces.set_link(link(3, "lan0"));
+        interfaces.remove_address(ETH0, prefix("10.0.0.1/24"));
+        interfaces.set_address(address("10.0.0.1/24", Mark::Ours));
+        assert!(!interfaces.owns_address(ETH0, prefix("10.0.0.1/24")));
     }
 
     #[test]
