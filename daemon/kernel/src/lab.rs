@@ -4,7 +4,6 @@
 //! nothing outside is touched.
 
 use std::fs::File;
-use std::fs::File;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
