@@ -1,6 +1,7 @@
 //! What a router says: advertisements to other routers, gratuitous ARP to the neighbours.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::router::{Attachment, Context, Router};
 use crate::action::Effect;
@@ -11,6 +12,9 @@ use crate::wire::vrrp::{self, GROUP, Outgoing};
 /// Advertisements sent in answer to others, at most, per advertisement of the timer: an answer is
 /// due at once (`V3-55`, `V3-57`), a storm of them is not.
 const ANSWERS: u8 = 3;
+
+/// The neighbours are told no more often than this because of what another router has sent.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Router {
     /// Advertises at once because of what another router has sent.
@@ -23,14 +27,24 @@ impl Router {
         self.timers.advert = Some(context.now.boottime + self.settings.advert_interval);
     }
 
-    /// Another router has claimed the addresses: the neighbours are told again, once per down
-    /// interval at most.
+    /// Another router has claimed the addresses: the neighbours are told again, at once or as soon
+    /// as [`AGAIN`] has passed since they were last told so. The last word is this router's.
     pub(super) fn announce_again(&mut self, context: &mut Context<'_>) {
         let now = context.now.boottime;
-        let recent = self
-            .announced_again
-            .is_some_and(|at| now.since(at) < self.down_interval());
-        if self.holding.is_complete() && !recent {
+        let pause = AGAIN.min(self.down_interval());
+        let earliest = self.announced_again.map_or(now, |at| at + pause);
+        self.timers.announce_again = Some(earliest);
+        if earliest <= now {
+            self.tell_again(context);
+        }
+    }
+
+    /// The time has come to tell the neighbours again.
+    pub(super) fn tell_again(&mut self, context: &mut Context<'_>) {
+        self.timers.announce_again = None;
+        // Addresses that are not there yet are announced when they are.
+        if self.holding.is_complete() {
+            let now = context.now.boottime;
             self.announced_again = Some(now);
             self.announcement = Some(Announcement::new(self.settings.announce, now));
             self.announce(context);

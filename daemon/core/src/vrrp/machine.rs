@@ -72,6 +72,9 @@ impl Router {
         {
             self.take_over(context);
         }
+        if due(self.timers.announce_again) {
+            self.tell_again(context);
+        }
         if due(self
             .announcement
             .map(|announcement| announcement.deadline()))
@@ -291,6 +294,7 @@ impl Router {
     fn leave_active(&mut self, context: &mut Context<'_>) {
         self.timers.advert = None;
         self.timers.resume = None;
+        self.timers.announce_again = None;
         self.announcement = None;
         self.advertise(context, 0);
         self.phase = Some(Phase::Releasing);

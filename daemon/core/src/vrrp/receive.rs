@@ -158,6 +158,7 @@ impl Router {
     fn yield_to(&mut self, context: &mut Context<'_>, heard: Heard) {
         self.phase = None;
         self.timers.advert = None;
+        self.timers.announce_again = None;
         self.timers.resume = None;
         self.timers.release = None;
         self.active_interval = heard.interval;

@@ -113,6 +113,8 @@ pub(super) struct Timers {
     pub(super) retry: Option<Time>,
     /// When a router that could not add its addresses is a candidate again.
     pub(super) rest: Option<Time>,
+    /// When the neighbours are told again of addresses that another router has claimed.
+    pub(super) announce_again: Option<Time>,
 }
 
 /// The `Active_Down_Timer` in terms of what changes it, so that a new priority moves it in place.
@@ -189,13 +191,23 @@ impl Router {
             resume,
             retry,
             rest,
+            announce_again,
         } = self.timers;
         let announcement = self.announcement.map(|a| a.deadline());
         let down = active_down.map(|countdown| self.expiry(countdown));
-        [advert, down, release, resume, retry, rest, announcement]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            advert,
+            down,
+            release,
+            resume,
+            retry,
+            rest,
+            announcement,
+            announce_again,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn expiry(&self, countdown: Countdown) -> Time {

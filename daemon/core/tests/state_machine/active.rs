@@ -162,7 +162,7 @@ fn v3_57_answers_never_become_a_storm() {
         sent += bench.sent().len();
     }
     assert_eq!(sent, 3);
-    bench.run_to_deadline();
+    bench.run_for(SECOND);
     assert_eq!(bench.sent(), [PRIORITY]);
     bench.hear(GREATER, 50);
     assert_eq!(
@@ -172,23 +172,63 @@ fn v3_57_answers_never_become_a_storm() {
     );
 }
 
-#[test]
-fn v3_57_the_neighbours_are_told_again_once_per_down_interval() {
-    let mut bench = Bench::active(RouterSettings {
+fn announcing_once(advert_interval: Duration) -> Bench {
+    Bench::active(RouterSettings {
+        advert_interval,
         announce: AnnounceSettings {
             repeat: 2,
             delay: Duration::ZERO,
         },
         ..router()
-    });
+    })
+}
+
+#[test]
+fn v3_57_the_neighbours_are_told_again_once_a_second_and_the_last_word_is_ours() {
+    let mut bench = announcing_once(10 * SECOND);
     bench.hear(GREATER, 50);
     assert_eq!(bench.announced(), 2);
-    bench.pass(down(PRIORITY) - Duration::from_nanos(1));
+    for _ in 0..5 {
+        bench.pass(SECOND / 10);
+        bench.hear(GREATER, 50);
+        assert_eq!(bench.announced(), 0);
+    }
+    bench.run_for(SECOND / 2 - Duration::from_nanos(1));
+    assert_eq!(bench.announced(), 0);
+    bench.run_for(Duration::from_nanos(1));
+    assert_eq!(bench.announced(), 2);
+    bench.run_for(60 * SECOND);
+    assert_eq!(bench.announced(), 0);
+    bench.hear(GREATER, 50);
+    assert_eq!(bench.announced(), 2);
+}
+
+#[test]
+fn v3_57_with_short_intervals_the_neighbours_are_told_again_once_per_down_interval() {
+    let mut bench = announcing_once(SECOND / 100);
+    bench.hear(GREATER, 50);
     bench.hear(GREATER, 50);
     assert_eq!(bench.announced(), 0);
-    bench.pass(Duration::from_nanos(1));
-    bench.hear(GREATER, 50);
+    bench.run_for(down(PRIORITY) / 100);
     assert_eq!(bench.announced(), 2);
+}
+
+#[test]
+fn v3_56_whoever_lost_meanwhile_tells_nobody_again() {
+    let mut bench = announcing_once(SECOND);
+    bench.hear(GREATER, 50);
+    bench.hear(GREATER, 50);
+    bench.hear(GREATER, 200);
+    assert_eq!(bench.wait(), Some(down(PRIORITY)));
+    bench.run_for(SECOND);
+    assert_eq!(bench.announced(), 0);
+
+    let mut bench = announcing_once(SECOND);
+    bench.hear(GREATER, 50);
+    bench.hear(GREATER, 50);
+    bench.stop();
+    bench.run_for(SECOND);
+    assert_eq!(bench.announced(), 0);
 }
 
 #[test]
