@@ -2,7 +2,7 @@
 //! one dies, hangs, or has to make room for the next configuration.
 
 mod actor;
-mod resting;
+mod idle;
 mod serving;
 
 use std::time::Duration;

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 
-use super::resting::RestingChecks;
+use super::idle::IdleChecks;
 use super::serving::{News, Serving};
 use super::{Order, Outlet, Prepared};
 use crate::hooks::{Fate, Happened, Hooks, Subscription};
@@ -37,7 +37,7 @@ pub(super) struct Actor {
     start_at: Option<Instant>,
     backoff: Backoff,
     suspects: Suspects,
-    resting: RestingChecks,
+    idle: IdleChecks,
     restarts: u64,
     last_end: Option<String>,
     drained: Option<oneshot::Sender<()>>,
@@ -81,7 +81,7 @@ impl Actor {
             start_at: None,
             backoff: Backoff::default(),
             suspects: Suspects::default(),
-            resting: RestingChecks::default(),
+            idle: IdleChecks::default(),
             restarts: 0,
             last_end: None,
             drained: None,
@@ -127,7 +127,7 @@ impl Actor {
     async fn adopt(&mut self, prepared: Prepared, subscriptions: Vec<Subscription>) {
         let load = Arc::new(prepared.load);
         self.suspects = Suspects::default();
-        self.resting = RestingChecks::default();
+        self.idle = IdleChecks::default();
         self.backoff = Backoff::default();
         self.hooks.subscribe(subscriptions);
         let plugins = prepared.worker.plugins.iter();
@@ -157,6 +157,7 @@ impl Actor {
             }
             Err(error) => self.ended(Duration::ZERO, error.to_string()),
         }
+        self.list_idle_checks(now);
     }
 
     /// A worker that was on its way is there, or is not.
@@ -189,7 +190,7 @@ impl Actor {
             }
             (LoadError::Start(_), None) => error!(error, "there is no plugin worker"),
         }
-        self.list_resting_checks(now);
+        self.list_idle_checks(now);
         // A worker that is still at work serves all that doesn't rest, and goes on.
         if self.serving.is_none() {
             self.ended(Duration::ZERO, error);
@@ -210,7 +211,7 @@ impl Actor {
         for hook in self.hooks.worker_gone(true, now) {
             error!(hook, "a hook doesn't get an event: workers died of it");
         }
-        self.list_resting_checks(now);
+        self.list_idle_checks(now);
         self.ended(served, end);
     }
 
@@ -224,9 +225,10 @@ impl Actor {
         }
     }
 
-    fn list_resting_checks(&mut self, now: Instant) {
+    fn list_idle_checks(&mut self, now: Instant) {
         if let Some(load) = &self.load {
-            self.resting.list(load, &self.suspects, now);
+            let serving = self.serving.is_some();
+            self.idle.list(load, &self.suspects, serving, now);
         }
     }
 
@@ -295,21 +297,21 @@ impl Actor {
             self.hooks.next_wake(now, serves)
         });
         let owed = serving.and_then(|serving| serving.owed_until(self.hooks.under_way()));
-        let resting = self.resting.next_wake();
+        let idle = self.idle.next_wake();
         let released = self.suspects.next_wake();
-        let wakes = [self.start_at, hooks, owed, resting, released];
+        let wakes = [self.start_at, hooks, owed, idle, released];
         wakes.into_iter().flatten().min()
     }
 
     async fn awake(&mut self) {
         let now = Instant::now();
         if let Some(load) = &self.load {
-            let faults = self.resting.due(load, &self.suspects, now);
+            let faults = self.idle.due(load, &self.suspects, now);
             faults.into_iter().for_each(&self.outlet);
         }
         if self.suspects.release(now) {
             info!("plugins that rested are tried again");
-            self.list_resting_checks(now);
+            self.list_idle_checks(now);
             // The worker at work goes on until the next one has loaded everything.
             if self.starting.is_none() {
                 self.start_at = self.start_at.or(Some(now));

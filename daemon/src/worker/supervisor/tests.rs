@@ -335,6 +335,21 @@ async fn a_reload_replaces_the_worker_when_all_is_loaded() {
 }
 
 #[tokio::test]
+async fn without_a_worker_each_check_gives_faults() {
+    let mut setup = Setup::new();
+    let worker = setup.adopt(load(1, 200)).await;
+    // The next one is waited for, and never says hello.
+    drop(worker);
+    for _ in 0..4 {
+        let verdict = setup.verdicts.recv().await.unwrap();
+        let Outcome::Fault { message } = verdict.outcome else {
+            panic!("not a fault: {verdict:?}");
+        };
+        assert_eq!(message, "error: there is no plugin worker");
+    }
+}
+
+#[tokio::test]
 async fn a_plugin_that_workers_die_of_rests_and_the_others_go_on() {
     let mut setup = Setup::new();
     let mut worker = setup.adopt(load(1, 200)).await;
