@@ -326,6 +326,7 @@ impl Engine {
                 self.with_router(now, index, |router, context| router.review(context));
             }
         }
+        self.remove_leftovers();
     }
 
     fn with_router(

@@ -20,7 +20,7 @@ use super::{Admission, Request, Response, RuntimeDir, SOCKET};
 pub(super) const CONNECTIONS: usize = 16;
 
 /// How long a client may take for its request, and to read the response.
-const CLIENT_LIMIT: Duration = Duration::from_secs(5);
+const CLIENT_LIMIT: Duration = Duration::from_secs(2);
 
 /// The socket; removed when it is dropped.
 #[derive(Debug)]

@@ -70,8 +70,10 @@ impl Holding {
         self.restore_at = None;
     }
 
-    /// The router goes on with addresses that were there before: nothing to tell.
+    /// The router goes on with addresses that were there before. The earlier process may have died
+    /// before it told the neighbours, so they are told again.
     pub(super) fn adopt(&mut self) {
+        self.announce = true;
         self.complete = true;
         self.failures = 0;
     }

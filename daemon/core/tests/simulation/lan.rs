@@ -177,6 +177,9 @@ impl Lan {
     }
 
     pub(crate) fn pause(&mut self, node: usize) {
+        if self.nodes[node].paused {
+            return;
+        }
         self.note(node, || "is paused".to_owned());
         let excused = self.nodes[node].cannot_help_it(self.now);
         self.nodes[node].excused = excused;

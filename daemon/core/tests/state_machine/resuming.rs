@@ -24,11 +24,8 @@ fn within_the_advertisements_that_may_be_missed_it_goes_on() {
         assert_eq!(bench.state(), RouterState::Active);
         assert_eq!(bench.causes(), [Cause::Resumed { silent_for }]);
         assert_eq!(bench.sent(), [PRIORITY]);
-        assert_eq!(
-            bench.announced(),
-            0,
-            "nothing has changed for the neighbours"
-        );
+        // The earlier process may have died before it did.
+        assert_eq!(bench.announced(), 5);
         assert!(bench.holds());
         assert_eq!(bench.wait(), Some(SECOND));
     }
