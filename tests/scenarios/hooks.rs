@@ -90,6 +90,10 @@ fn at_least_once_when_the_worker_dies() -> Result<()> {
         &(mainstay::configuration(&Router::fast(100)) + "\n[[hook]]\nplugin = \"log\"\n"),
     )?;
     stage.start()?;
+    // A worker that dies while it loads the first configuration is another matter.
+    wait::until_true(LONG, "the hook has been told of the beginning", || {
+        Ok(transitions(&stage.a.log()?) == expected(0))
+    })?;
     let daemon = stage.a.process()?.pid();
     for _ in 0..3 {
         for pid in process::children(daemon)? {
