@@ -2,6 +2,7 @@
 
 use mainstay_core::event::{Cause, Fault, RouterState};
 use mainstay_core::input::{Input, Outcome, Status, Verdict, WeightChange};
+use mainstay_core::settings::Track;
 use mainstay_core::status::CheckState;
 
 use crate::bench::*;
@@ -185,4 +186,32 @@ fn the_silence_of_a_check_that_a_reload_adds_weighs_on_a_backup_alone() {
     assert_eq!(bench.router().priority.effective, 80);
     bench.judge(Status::Healthy);
     assert_eq!(bench.router().priority.effective, 100);
+}
+
+#[test]
+fn what_a_verdict_says_of_the_weight_counts_only_in_service() {
+    for change in [
+        WeightChange::Unchanged,
+        WeightChange::Set(7),
+        WeightChange::Offset(-5),
+    ] {
+        let mut bench = backup_with(Some(-20), Status::Healthy);
+        bench.judge_with(Status::Unhealthy, change);
+        assert_eq!(bench.router().priority.effective, 80, "{change:?}");
+    }
+}
+
+#[test]
+fn of_several_weights_only_the_one_that_never_hands_over_is_named() {
+    let mut settings = tracking(Some(-20));
+    settings.track.push(Track {
+        check: "disk".to_owned(),
+        weight: Some(-5),
+    });
+    let mut bench = Bench::new(settings);
+    bench.look();
+    bench.hear(LOWER, 90);
+    let warnings = bench.router().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("disk"), "{warnings:?}");
 }
