@@ -22,6 +22,14 @@ use crate::worker::{LoadError, Prepared, Supervisor};
 /// For how long an event is tried to be delivered to a hook, at least.
 const HOOK_DEADLINE: Duration = Duration::from_secs(5);
 
+/// Between the first tries for a worker.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+];
+
 /// What it takes to change the configuration.
 pub(super) struct Configuration {
     file: PathBuf,
@@ -72,7 +80,7 @@ impl Configuration {
     pub(super) async fn begin(&self, config: Config) -> Result<String, Refusal> {
         let mut state = self.state.lock().await;
         let load = async {
-            if let Some(prepared) = self.prepare(&state, &config).await? {
+            if let Some(prepared) = self.prepare_patiently(&state, &config).await? {
                 state.worker = true;
                 let subscriptions = subscriptions(&config.load);
                 self.supervisor.adopt(prepared, subscriptions).await;
@@ -178,6 +186,25 @@ impl Configuration {
         {
             tracing::warn!(%error, "the service manager could not be told");
         }
+    }
+
+    /// As [`Self::prepare`], but a worker that dies on the way is replaced a few times: some routers
+    /// may hold addresses already.
+    async fn prepare_patiently(
+        &self,
+        state: &State,
+        config: &Config,
+    ) -> Result<Option<Prepared>, Refusal> {
+        for pause in PAUSES {
+            match self.prepare(state, config).await {
+                Err(refusal) if !refusal.wrong => {
+                    tracing::warn!("trying again: {}", refusal.problems.join("; "));
+                    tokio::time::sleep(pause).await;
+                }
+                result => return result,
+            }
+        }
+        self.prepare(state, config).await
     }
 
     /// A worker that has loaded all plugins; `None` when there is nothing to load and none to

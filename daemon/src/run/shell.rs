@@ -71,7 +71,10 @@ pub(crate) fn run(
         .enable_all()
         .build()
         .context("no event loop")?;
-    runtime.block_on(serve(options, config, logging))
+    let code = runtime.block_on(serve(options, config, logging));
+    // Whoever reads a slow file meanwhile is not waited for.
+    runtime.shutdown_background();
+    code
 }
 
 async fn serve(

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use mainstay_protocol::{ProbeGrant, ProcessGrant};
 use serde_json::Value;
 
-/// `probe = { … }` with one more port and, unless a prefix covers it already, one more address.
+/// `permissions.probe = { … }` with one more port and, unless a prefix covers it already, one more address.
 #[must_use]
 pub(crate) fn probe(granted: &ProbeGrant, address: Option<IpAddr>, port: u16) -> String {
     let mut addresses = granted.addresses.clone();
@@ -19,7 +19,7 @@ pub(crate) fn probe(granted: &ProbeGrant, address: Option<IpAddr>, port: u16) ->
         ports.push(port);
     }
     format!(
-        "probe = {{ addresses = {}, ports = {} }}",
+        "permissions.probe = {{ addresses = {}, ports = {} }}",
         strings(&addresses),
         list(&ports)
     )
@@ -38,7 +38,7 @@ pub(crate) enum ProcessKey {
     Unit,
 }
 
-/// `process = { … }` with one more value of one key.
+/// `permissions.process = { … }` with one more value of one key.
 #[must_use]
 pub(crate) fn process(granted: &ProcessGrant, key: ProcessKey, value: &str) -> String {
     let pid_files: Vec<String> = granted
@@ -68,7 +68,7 @@ pub(crate) fn process(granted: &ProcessGrant, key: ProcessKey, value: &str) -> S
     if granted.command_line {
         entries.push("command-line = true".to_owned());
     }
-    format!("process = {{ {} }}", entries.join(", "))
+    format!("permissions.process = {{ {} }}", entries.join(", "))
 }
 
 fn with(values: &[String], value: &str) -> Vec<String> {
@@ -104,7 +104,7 @@ mod tests {
         };
         assert_eq!(
             process(&granted, ProcessKey::Name, "ssh\"d"),
-            r#"process = { names = ["nginx", "ssh\"d"], units = ["nginx.service"], command-line = true }"#
+            r#"permissions.process = { names = ["nginx", "ssh\"d"], units = ["nginx.service"], command-line = true }"#
         );
         let granted = ProbeGrant {
             addresses: vec!["10.0.0.0/24".into()],
@@ -112,11 +112,11 @@ mod tests {
         };
         assert_eq!(
             probe(&granted, Some("10.0.1.1".parse().unwrap()), 80),
-            r#"probe = { addresses = ["10.0.0.0/24", "10.0.1.1"], ports = [80] }"#
+            r#"permissions.probe = { addresses = ["10.0.0.0/24", "10.0.1.1"], ports = [80] }"#
         );
         assert_eq!(
             probe(&granted, None, 443),
-            r#"probe = { addresses = ["10.0.0.0/24"], ports = [80, 443] }"#
+            r#"permissions.probe = { addresses = ["10.0.0.0/24"], ports = [80, 443] }"#
         );
     }
 }

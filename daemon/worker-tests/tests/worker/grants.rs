@@ -76,7 +76,7 @@ fn processes_are_hidden_without_a_grant_and_the_line_that_grants_is_told() {
         report.denied,
         [(
             "process.count name nginx".to_owned(),
-            r#"process = { names = ["nginx"] }"#.to_owned()
+            r#"permissions.process = { names = ["nginx"] }"#.to_owned()
         )]
     );
     assert_eq!(report.host_calls, [("process.count".to_owned(), 1)]);
