@@ -54,9 +54,8 @@ fn plugin_run_says_what_would_grant_a_denied_call() -> Result<()> {
     }
     let file = mainstay::plugins().join("process.wasm");
     stage.a.configure(&format!(
-        "{}[[plugin]]\nname = \"own\"\nfile = {file:?}\npermissions.{}\n\n[[check]]\nname = \"own\"\nplugin = \"own\"\nsettings = {{ name = \"bash\" }}\n",
-        mainstay::preamble(),
-        line.trim_start_matches("permissions.")
+        "{}[[plugin]]\nname = \"own\"\nfile = {file:?}\n{line}\n\n[[check]]\nname = \"own\"\nplugin = \"own\"\nsettings = {{ name = \"bash\" }}\n",
+        mainstay::preamble()
     ))?;
     let output = stage.a.validate()?;
     assert!(output.status.success(), "{line}: {output:?}");
