@@ -76,10 +76,10 @@ pub(crate) fn weights_without_effect(
 
 fn weighted(weight: Option<i16>, in_service: bool) -> i32 {
     let weight = i32::from(weight.unwrap_or(0));
-    if (weight > 0) == in_service {
-        weight
+    if in_service {
+        weight.max(0)
     } else {
-        0
+        weight.min(0)
     }
 }
 
