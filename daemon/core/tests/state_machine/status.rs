@@ -108,3 +108,13 @@ fn the_cause_says_why_in_one_line() {
         "no advertisement for the down interval of 0.609 s; 192.168.1.11 announced its stop 0.609 s before"
     );
 }
+
+#[test]
+fn a_notice_names_its_router() {
+    let mut bench = Bench::backup(router());
+    bench.hear(OWN, 200);
+    let notices = bench.notices();
+    assert_eq!(notices.len(), 1);
+    assert_eq!(notices[0].subject, "router VI_1");
+    assert!(notices[0].message.contains("own-address"));
+}
