@@ -1,7 +1,9 @@
 //! What people see.
 
+use mainstay_core::action::Effect;
 use mainstay_core::event::RouterState;
-use mainstay_core::input::Input;
+use mainstay_core::input::{Input, Outcome, Status, Verdict};
+use mainstay_core::record::Record;
 use mainstay_core::status::PeerStatus;
 
 use crate::bench::*;
@@ -117,4 +119,44 @@ fn a_notice_names_its_router() {
     assert_eq!(notices.len(), 1);
     assert_eq!(notices[0].subject, "router VI_1");
     assert!(notices[0].message.contains("own-address"));
+}
+
+#[test]
+fn each_transition_and_each_advertisement_of_an_active_router_is_remembered() {
+    let remembered = |bench: &Bench| {
+        let mut effects = bench.effects.iter().rev();
+        effects.find_map(|effect| match effect {
+            Effect::Remember(Record::Router(record)) => Some((record.state, record.at)),
+            _ => None,
+        })
+    };
+    let mut bench = Bench::backup(router());
+    assert_eq!(remembered(&bench), Some((RouterState::Backup, bench.now)));
+    bench.run_to_deadline();
+    assert_eq!(remembered(&bench), Some((RouterState::Active, bench.now)));
+    bench.run_to_deadline();
+    assert_eq!(remembered(&bench), Some((RouterState::Active, bench.now)));
+    bench.stop();
+    assert_eq!(
+        remembered(&bench),
+        Some((RouterState::Initialize, bench.now))
+    );
+}
+
+#[test]
+fn a_fault_is_shown_as_the_check_puts_it_now() {
+    let mut bench = Bench::new(tracking(None));
+    bench.look();
+    assert_eq!(bench.router().faults, ["check nginx: no report yet"]);
+    bench.judge(Status::Unhealthy);
+    assert_eq!(bench.router().faults, ["check nginx: said so"]);
+    bench.input(Input::Verdict(Verdict {
+        check: "nginx".to_owned(),
+        generation: 1,
+        outcome: Outcome::Fault {
+            message: "it trapped".to_owned(),
+        },
+        took: SECOND,
+    }));
+    assert_eq!(bench.router().faults, ["check nginx: it trapped"]);
 }
