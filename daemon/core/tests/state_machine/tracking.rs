@@ -149,6 +149,11 @@ fn a_verdict_of_an_earlier_configuration_is_dropped() {
 fn a_weight_that_never_hands_over_is_named_once_the_peer_is_known() {
     let mut bench = backup_with(Some(2), Status::Healthy);
     assert!(bench.router().warnings.is_empty());
+    bench.hear(LOWER, 0);
+    assert!(
+        bench.router().warnings.is_empty(),
+        "its priority is not known"
+    );
     bench.hear(LOWER, 90);
     let warnings = bench.router().warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
