@@ -154,3 +154,37 @@ fn gone_for_longer_than_a_report_counts() -> Result<()> {
     // And back by itself.
     stage.until_only(crate::setup::Which::A, Duration::from_secs(90))
 }
+
+/// Before it has served at all: the daemon has a router that needs no check, and goes on.
+#[test]
+fn killed_while_it_loads() -> Result<()> {
+    if lacking("worker_killed_while_it_loads", &[Mainstay]) {
+        return Ok(());
+    }
+    let mut stage = Stage::new(
+        (Mainstay, &Router::fast(100)),
+        (Mainstay, &Router::fast(90)),
+    )?;
+    let text = mainstay_lab::mainstay::configuration(&Router::fast(100));
+    stage
+        .a
+        .configure(&(text + "\n[[hook]]\nplugin = \"log\"\n"))?;
+    stage.a.start()?;
+    for _ in 0..2 {
+        let pid = wait::until(SOON, "there is a worker", || worker(&stage.a))?;
+        kill(pid, Signal::SIGKILL)?;
+        wait::until_true(SOON, "it is gone", || Ok(worker(&stage.a)? != Some(pid)))?;
+    }
+    let watch = AddressWatch::on(stage.a.host())?;
+    wait::until_true(LONG, "the hook has been told", || {
+        stage.a.check_alive()?;
+        Ok(stage.a.log()?.contains("backup -> active"))
+    })?;
+    stage.a.until_state(SOON, "active")?;
+    assert!(
+        watch.of(VIRTUAL).iter().all(|change| change.added),
+        "{:?}",
+        watch.of(VIRTUAL)
+    );
+    Ok(())
+}
