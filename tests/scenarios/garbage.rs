@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mainstay_lab::forge::{Forged, Forger};
@@ -314,7 +313,6 @@ fn a_valid_advertisement_is_believed() -> Result<()> {
     let good = Forged::version_3(51, 254, 10, VIRTUAL);
     wait::until_true(SOON, "a gives way", || {
         forger.send(&good)?;
-        thread::sleep(Duration::from_millis(20));
         Ok(!stage.a.holds(VIRTUAL)? && stage.a.router("VI_1")?["state"] == "backup")
     })
 }
