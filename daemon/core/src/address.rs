@@ -52,6 +52,21 @@ impl Prefix {
     pub fn length(self) -> u8 {
         self.length
     }
+
+    /// Whether it is the address of the network itself, which no host can have. A network of two
+    /// addresses or one has none such (RFC 3021).
+    pub fn is_network(self) -> bool {
+        self.length < 31 && self.address.to_bits() & self.host_bits() == 0
+    }
+
+    /// Whether it is the broadcast address of its network; likewise.
+    pub fn is_broadcast(self) -> bool {
+        self.length < 31 && self.address.to_bits() | !self.host_bits() == u32::MAX
+    }
+
+    fn host_bits(self) -> u32 {
+        u32::MAX.checked_shr(self.length.into()).unwrap_or(0)
+    }
 }
 
 impl fmt::Display for Prefix {
@@ -109,6 +124,28 @@ mod tests {
         let prefix: Prefix = "192.168.1.100/24".parse().unwrap();
         assert_eq!(prefix.to_string(), "192.168.1.100/24");
         assert_eq!("10.0.0.1".parse::<Prefix>().unwrap().length(), 32);
+    }
+
+    #[test]
+    fn a_network_has_two_addresses_that_no_host_can_have() {
+        for (text, network, broadcast) in [
+            ("192.0.2.0/24", true, false),
+            ("192.0.2.255/24", false, true),
+            ("192.0.2.1/24", false, false),
+            ("192.0.2.0/23", true, false),
+            ("192.0.2.255/23", false, false),
+            ("192.0.2.4/30", true, false),
+            ("192.0.2.7/30", false, true),
+            ("192.0.2.0/31", false, false),
+            ("192.0.2.1/31", false, false),
+            ("192.0.2.0/32", false, false),
+            ("192.0.2.255/32", false, false),
+            ("10.0.0.0/1", false, false),
+        ] {
+            let prefix: Prefix = text.parse().unwrap();
+            assert_eq!(prefix.is_network(), network, "{text}");
+            assert_eq!(prefix.is_broadcast(), broadcast, "{text}");
+        }
     }
 
     #[test]

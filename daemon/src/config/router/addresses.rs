@@ -75,6 +75,10 @@ fn read_one(value: &Value<'_>) -> Option<Prefix> {
         "this is a loopback address"
     } else if prefix.length() == 0 {
         "a network of length 0 would take in every address"
+    } else if prefix.is_network() {
+        "this is the address of its network"
+    } else if prefix.is_broadcast() {
+        "this is the broadcast address of its network"
     } else {
         return Some(prefix);
     };

@@ -77,7 +77,7 @@ const WHOLE: &[Case] = &[
         ],
     ),
     (
-        "[[router]]\nname = \"a\"\ninterface = \"lo\"\nid = 1\naddresses = [\"10.0.0.1/33\", \"x\", \"::1/128\", \"127.0.0.1/8\", \"224.0.0.18/4\", \"0.0.0.0/0\", \"10.0.0.1/0\", \"10.0.0.1/24\", \"10.0.0.1/24\"]",
+        "[[router]]\nname = \"a\"\ninterface = \"lo\"\nid = 1\naddresses = [\"10.0.0.1/33\", \"x\", \"::1/128\", \"127.0.0.1/8\", \"224.0.0.18/4\", \"0.0.0.0/0\", \"10.0.0.1/0\", \"10.0.0.1/24\", \"10.0.0.1/24\", \"192.0.2.0/24\", \"192.0.2.255/24\", \"192.0.2.6/31\", \"192.0.2.0/32\"]",
         &[
             "mainstay.toml:5:14: router[0].addresses[0]: \"10.0.0.1/33\": a prefix length of 33 is over 32; expected an IPv4 address with the length of its network, such as 192.168.1.100/24",
             "mainstay.toml:5:29: router[0].addresses[1]: \"x\": not an IPv4 address; expected an IPv4 address with the length of its network, such as 192.168.1.100/24",
@@ -87,6 +87,8 @@ const WHOLE: &[Case] = &[
             "mainstay.toml:5:76: router[0].addresses[5]: 0.0.0.0/0 cannot be a virtual address: this is the address of nobody",
             "mainstay.toml:5:89: router[0].addresses[6]: 10.0.0.1/0 cannot be a virtual address: a network of length 0 would take in every address",
             "mainstay.toml:5:118: router[0].addresses[8]: the address 10.0.0.1 on lo is used twice, first at mainstay.toml:5:103; an address belongs to one virtual router",
+            "mainstay.toml:5:133: router[0].addresses[9]: 192.0.2.0/24 cannot be a virtual address: this is the address of its network",
+            "mainstay.toml:5:149: router[0].addresses[10]: 192.0.2.255/24 cannot be a virtual address: this is the broadcast address of its network",
         ],
     ),
     (
