@@ -270,6 +270,9 @@ fn watchdog(notifier: Option<&Notifier>) -> Option<Watchdog> {
 }
 
 fn stop(notifier: Option<&Notifier>, mailbox: &Mailbox, configuration: &Configuration) {
+    if configuration.is_stopping() {
+        return;
+    }
     configuration.stop();
     tracing::info!("stopping: addresses are kept until another router is heard");
     tell(notifier, Notifier::stopping);
