@@ -101,8 +101,11 @@ impl Check {
     /// Takes the verdict of a run; true when something that routers see has changed.
     pub(crate) fn report(&mut self, verdict: Verdict, now: Time) -> bool {
         let before = self.visible();
-        self.runs += 1;
-        self.last_run = verdict.took;
+        if !matches!(verdict.outcome, Outcome::NotRun { .. }) {
+            self.runs += 1;
+            self.last_run = verdict.took;
+        }
+        self.errors += u64::from(matches!(verdict.outcome, Outcome::Fault { .. }));
         match verdict.outcome {
             Outcome::Report {
                 status,
@@ -118,8 +121,7 @@ impl Check {
                 self.message = message;
                 self.count(status != Status::Unhealthy, now);
             }
-            Outcome::Fault { message } => {
-                self.errors += 1;
+            Outcome::Fault { message } | Outcome::NotRun { message } => {
                 self.last = CheckState::Error;
                 self.message = message;
                 match self.settings.on_error {

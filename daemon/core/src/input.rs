@@ -144,6 +144,11 @@ pub enum Outcome {
         /// One line for people.
         message: String,
     },
+    /// It was not asked, since it rests or there is no worker: `on-error` decides.
+    NotRun {
+        /// One line for people.
+        message: String,
+    },
 }
 
 /// What a check says of its target.

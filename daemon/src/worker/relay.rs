@@ -34,9 +34,13 @@ pub(super) fn verdict(
             },
             message: line(&report.message, MESSAGE_LIMIT),
         },
-        protocol::Outcome::Fault(fault) => input::Outcome::Fault {
-            message: line(&fault_text(&fault), MESSAGE_LIMIT),
-        },
+        protocol::Outcome::Fault(fault) => {
+            let message = line(&fault_text(&fault), MESSAGE_LIMIT);
+            match fault.kind {
+                protocol::FaultKind::Quarantined => input::Outcome::NotRun { message },
+                _ => input::Outcome::Fault { message },
+            }
+        }
     };
     input::Verdict {
         check,
@@ -146,6 +150,17 @@ mod tests {
         assert_eq!(weight, input::WeightChange::Offset(-5));
         assert!(!message.contains(char::is_control));
         assert!(message.len() <= 3 * MESSAGE_LIMIT);
+    }
+
+    #[test]
+    fn a_check_that_rests_has_not_run() {
+        let fault = protocol::Fault {
+            kind: protocol::FaultKind::Quarantined,
+            message: "rests".to_owned(),
+        };
+        let verdict = verdict("c".to_owned(), 7, protocol::Outcome::Fault(fault), 0);
+        let message = "quarantined: rests".to_owned();
+        assert_eq!(verdict.outcome, input::Outcome::NotRun { message });
     }
 
     #[test]

@@ -98,6 +98,31 @@ fn a_fault_is_not_unhealthy_with_keep_but_the_last_report_grows_old() {
 }
 
 #[test]
+fn whoever_was_not_asked_is_not_counted_but_on_error_decides() {
+    let mut check = Check::new(
+        CheckSettings {
+            on_error: OnError::Fail,
+            fall: 1,
+            ..settings()
+        },
+        None,
+        at(0),
+    );
+    let _ = check.report(report(Status::Healthy), at(1));
+    let mut not_run = verdict(Outcome::NotRun {
+        message: "it rests".to_owned(),
+    });
+    not_run.took = Duration::ZERO;
+    assert!(check.report(not_run, at(2)));
+    assert!(!in_service(&check));
+    let status = check.status();
+    assert_eq!((status.runs, status.errors), (1, 0));
+    assert_eq!(status.last_run_seconds, 0.001);
+    assert_eq!(status.status, CheckState::Error);
+    assert_eq!(status.message, "it rests");
+}
+
+#[test]
 fn with_fail_a_fault_counts_as_unhealthy_and_with_pass_as_healthy() {
     for (on_error, expected) in [(OnError::Fail, false), (OnError::Pass, true)] {
         let mut check = Check::new(

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mainstay_core::input::Verdict;
-use mainstay_protocol::{Fault, FaultKind, Load, Outcome};
+use mainstay_core::input::{Outcome, Verdict};
+use mainstay_protocol::Load;
 
-use crate::worker::relay;
 use crate::worker::suspects::Suspects;
 
 /// A worker that is replaced within this is not missed.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The checks that nobody runs: instead of a report each gives a fault, as often as it would have
-/// run, so that `on-error` decides about it.
+/// The checks that nobody runs: instead of a report each says so, as often as it would have run,
+/// so that `on-error` decides about it.
 #[derive(Debug, Default)]
 pub(super) struct IdleChecks {
     /// By name, when the next fault is due.
@@ -48,23 +47,20 @@ impl IdleChecks {
                 continue;
             };
             *due = now + Duration::from_millis(check.interval_ms.max(1));
-            let fault = match suspects.rests_until(&check.plugin) {
-                Some(until) => Fault {
-                    kind: FaultKind::Quarantined,
-                    message: format!(
-                        "plugin {} is tried again in {} s",
-                        check.plugin,
-                        until.saturating_duration_since(now).as_secs()
-                    ),
-                },
-                None => Fault {
-                    kind: FaultKind::Error,
-                    message: "there is no plugin worker".to_owned(),
-                },
+            let message = match suspects.rests_until(&check.plugin) {
+                Some(until) => format!(
+                    "quarantined: plugin {} is tried again in {} s",
+                    check.plugin,
+                    until.saturating_duration_since(now).as_secs()
+                ),
+                None => "there is no plugin worker".to_owned(),
             };
-            let outcome = Outcome::Fault(fault);
-            let name = check.name.clone();
-            faults.push(relay::verdict(name, load.generation, outcome, 0));
+            faults.push(Verdict {
+                check: check.name.clone(),
+                generation: load.generation,
+                outcome: Outcome::NotRun { message },
+                took: Duration::ZERO,
+            });
         }
         faults
     }

@@ -342,10 +342,10 @@ async fn without_a_worker_each_check_gives_faults() {
     drop(worker);
     for _ in 0..4 {
         let verdict = setup.verdicts.recv().await.unwrap();
-        let Outcome::Fault { message } = verdict.outcome else {
-            panic!("not a fault: {verdict:?}");
+        let Outcome::NotRun { message } = verdict.outcome else {
+            panic!("it ran: {verdict:?}");
         };
-        assert_eq!(message, "error: there is no plugin worker");
+        assert_eq!(message, "there is no plugin worker");
     }
 }
 
@@ -383,7 +383,7 @@ async fn a_plugin_that_workers_die_of_rests_and_the_others_go_on() {
         let verdict = setup.verdicts.recv().await.unwrap();
         assert_eq!(verdict.generation, 1);
         match (verdict.check.as_str(), verdict.outcome) {
-            ("a", Outcome::Fault { message }) => {
+            ("a", Outcome::NotRun { message }) => {
                 assert!(
                     message.starts_with("quarantined: plugin plugin-a"),
                     "{message}"
