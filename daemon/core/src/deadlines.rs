@@ -9,6 +9,7 @@ use crate::time::Time;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Holder {
     Check(usize),
+    Leftovers,
     Router(usize),
     Socket(InterfaceIndex),
 }

@@ -1,10 +1,12 @@
 //! The engine: hands each input to those it concerns and collects what they want done.
 
 mod configuration;
+mod leftovers;
 mod listening;
 
 use std::collections::{BTreeMap, HashMap};
 
+use leftovers::Leftovers;
 use listening::Listening;
 
 use crate::action::{ActionId, Actions, Effect};
@@ -36,11 +38,13 @@ pub struct Engine {
     trackers: HashMap<String, Vec<usize>>,
     interfaces: Interfaces,
     listening: BTreeMap<InterfaceIndex, Listening>,
+    leftovers: Leftovers,
     /// Packets that no router was found for, by interface name and reason.
     rejected: BTreeMap<String, BTreeMap<String, u64>>,
     deadlines: Deadlines,
     outbox: Outbox,
     looked: bool,
+    reloading: bool,
     stopping: bool,
 }
 
@@ -78,10 +82,12 @@ impl Engine {
             trackers: HashMap::new(),
             interfaces: Interfaces::new(legacy.manifest),
             listening: BTreeMap::new(),
+            leftovers: Leftovers::default(),
             rejected: BTreeMap::new(),
             deadlines: Deadlines::default(),
             outbox: Outbox::default(),
             looked: false,
+            reloading: false,
             stopping: false,
         };
         engine.index();
@@ -118,7 +124,11 @@ impl Engine {
             }
             Input::Verdict(verdict) => self.verdict(now, verdict),
             Input::Command(Command::Stop) => self.stop(now),
-            Input::Reconfigure(settings) => self.reconfigure(now, &settings),
+            Input::Reconfigure(settings) => {
+                self.reloading = true;
+                self.reconfigure(now, &settings);
+                self.reloading = false;
+            }
             Input::Completed { action, result } => self.completed(now, action, result),
             Input::Tick => self.tick(now),
         }
@@ -150,13 +160,13 @@ impl Engine {
         named.collect()
     }
 
-    /// What people see.
-    pub fn status(&self) -> Status {
+    /// What people see now.
+    pub fn status(&self, now: Now) -> Status {
         Status {
             routers: self
                 .routers
                 .iter()
-                .map(|router| router.status(&self.interfaces, &self.checks))
+                .map(|router| router.status(now, &self.interfaces, &self.checks))
                 .collect(),
             checks: self.checks.iter().map(Check::status).collect(),
             interfaces: self
@@ -271,11 +281,7 @@ impl Engine {
                 }
             }
             Some(Waiting::Leftovers(interface, _)) => {
-                if let Err(failure) = result {
-                    let name = self.interfaces.name(interface).unwrap_or("gone");
-                    let subject = format!("interface {name}");
-                    self.outbox.notice(subject, true, failure.message);
-                }
+                self.leftovers_answered(now, interface, result);
             }
             None => {}
         }
@@ -284,7 +290,7 @@ impl Engine {
     fn tick(&mut self, now: Now) {
         // A timer that is armed for this very moment runs in the same tick, but only so often that
         // no mistake could keep the engine here.
-        let holders = self.routers.len() + self.checks.iter().len() + self.listening.len();
+        let holders = self.routers.len() + self.checks.iter().len() + self.listening.len() + 1;
         for _ in 0..2 * (holders + 1) {
             match self.deadlines.due(now.boottime) {
                 Some(Holder::Router(index)) => {
@@ -298,6 +304,7 @@ impl Engine {
                     let changed = check.expire(now.boottime);
                     self.check_settled(now, index, changed);
                 }
+                Some(Holder::Leftovers) => self.remove_leftovers(),
                 Some(Holder::Socket(_)) => self.listen(),
                 None => break,
             }
@@ -348,6 +355,7 @@ impl Engine {
             interfaces: &mut self.interfaces,
             checks: &self.checks,
             outbox: &mut self.outbox,
+            reloading: self.reloading,
         };
         act(router, &mut context);
         self.deadlines.set(Holder::Router(index), router.deadline());

@@ -114,6 +114,17 @@ pub enum Cause {
         /// The interval that passed.
         interval: Duration,
     },
+    /// Another router is heard, but its priority is lower than the own one (`V3-46`).
+    NotAccepted {
+        /// Who it is.
+        source: Ipv4Addr,
+        /// The priority that it advertised last.
+        priority: u8,
+        /// This router's effective priority then.
+        own: u8,
+        /// How long before the transition.
+        before: Duration,
+    },
     /// The last advertisement heard before.
     LastHeard {
         /// Who sent it.
@@ -144,15 +155,17 @@ pub enum Cause {
         /// Which.
         fault: Fault,
     },
-    /// A tracked check changed the priority.
+    /// Tracked checks made the priority another one, and it decided.
     Priority {
-        /// Before.
+        /// As configured.
         from: u8,
-        /// After.
+        /// What it is by the checks.
         to: u8,
         /// Why, in one line.
         reason: String,
     },
+    /// The configuration was reloaded.
+    Reload,
     /// The daemon is stopping.
     Stop,
     /// The configuration no longer has this router, or has it with another identity.
@@ -186,6 +199,16 @@ pub enum Fault {
         /// Its last message, or why there is none.
         message: String,
     },
+}
+
+impl Fault {
+    /// Whether it is the same condition, whatever is said of it.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Check { check, .. }, Self::Check { check: other, .. }) => check == other,
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
 }
 
 /// A line for the log that no transition carries.
@@ -224,6 +247,16 @@ impl fmt::Display for Cause {
                     seconds(*interval)
                 )
             }
+            Self::NotAccepted {
+                source,
+                priority,
+                own,
+                before,
+            } => write!(
+                f,
+                "{source} advertised priority {priority} {} before, lower than {own}: not accepted",
+                seconds(*before)
+            ),
             Self::LastHeard {
                 source,
                 priority: 0,
@@ -243,12 +276,13 @@ impl fmt::Display for Cause {
                 source,
                 priority,
                 own,
-            } => write!(f, "{source} advertises priority {priority}, own is {own}"),
+            } => write!(f, "{source} advertised priority {priority}, own was {own}"),
             Self::Fault { fault } => fault.fmt(f),
             Self::FaultCleared { fault } => write!(f, "no longer: {fault}"),
             Self::Priority { from, to, reason } => {
                 write!(f, "priority {from} became {to}: {reason}")
             }
+            Self::Reload => f.write_str("the configuration was reloaded"),
             Self::Stop => f.write_str("the daemon stops"),
             Self::Removed => f.write_str("no longer configured"),
         }

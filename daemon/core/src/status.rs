@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Family, Prefix};
 use crate::event::{RouterState, Transition};
-use crate::time::Realtime;
+use crate::time::{Realtime, Time};
 
 /// The engine's part of the status document.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -51,9 +51,9 @@ pub struct RouterStatus {
     pub faults: Vec<String>,
     /// What somebody should look at, in words.
     pub warnings: Vec<String>,
-    /// The last transition, in words.
+    /// Why it is in this state: the causes of the last transition, as far as they still hold.
     pub cause: String,
-    /// The last router heard, other than this one.
+    /// The last router heard, other than this one, in the last ten minutes.
     pub peer: Option<PeerStatus>,
     /// What was sent and received.
     pub counters: RouterCounters,
@@ -70,13 +70,15 @@ pub enum Phase {
 }
 
 /// A priority before and after tracking.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Priority {
     /// As configured.
     pub base: u8,
     /// As advertised.
     pub effective: u8,
+    /// Why the two differ, if they do: the checks, each with what it adds.
+    pub reason: Option<String>,
 }
 
 /// Another router of the same VRID.
@@ -87,6 +89,8 @@ pub struct PeerStatus {
     pub address: Ipv4Addr,
     /// The last priority above 0 that it advertised.
     pub priority: u8,
+    /// When it was last heard, in milliseconds since the Unix epoch.
+    pub heard_unix_ms: Realtime,
 }
 
 /// Counters of a virtual router.
@@ -163,4 +167,18 @@ pub struct Explanation {
     pub state: RouterState,
     /// The last transitions, oldest first.
     pub transitions: Vec<Transition>,
+    /// What happened besides, oldest first: another effective priority, another fault.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something that changed no state.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Remark {
+    /// What, in one line.
+    pub message: String,
+    /// When, on the boot-time clock. What has the time of a transition came before it.
+    pub at: Time,
+    /// When, on the wall.
+    pub at_unix_ms: Realtime,
 }

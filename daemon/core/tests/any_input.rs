@@ -148,6 +148,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
             Outcome::Report { status, weight, message }
         }),
         1 => ".{0,20}".prop_map(|message| Outcome::Fault { message }),
+        1 => ".{0,20}".prop_map(|message| Outcome::NotRun { message }),
     ];
     (prop::sample::select(&CHECKS), 1..4u64, outcome).prop_map(|(check, generation, outcome)| {
         Verdict {
@@ -357,7 +358,7 @@ proptest! {
                 prop_assert!(ticks <= TICKS, "the deadline stays at {:?}", engine.next_deadline());
                 let _ = engine.handle(both(now), Input::Tick);
             }
-            let status = engine.status();
+            let status = engine.status(both(now));
             let document = serde_json::to_string(&status).unwrap();
             prop_assert_eq!(serde_json::from_str::<mainstay_core::status::Status>(&document).unwrap(), status);
             let _ = (engine.explain(None), engine.stopped());

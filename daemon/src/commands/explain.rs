@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mainstay_core::status::Explanation;
+use mainstay_core::status::{Explanation, Remark};
 
 use super::text::plain;
 use super::{Failure, ask, misunderstood, print, print_json, times};
@@ -39,7 +39,11 @@ fn render(explanations: &[Explanation]) -> String {
             plain(&explanation.router),
             explanation.state
         );
+        let mut remarks = explanation.remarks.iter().peekable();
         for transition in &explanation.transitions {
+            while let Some(remark) = remarks.next_if(|remark| remark.at <= transition.at) {
+                text += &line(remark);
+            }
             let _ = writeln!(
                 text,
                 "  {}  {} -> {}, priority {}",
@@ -52,8 +56,16 @@ fn render(explanations: &[Explanation]) -> String {
                 let _ = writeln!(text, "      {}", plain(&cause.to_string()));
             }
         }
+        for remark in remarks {
+            text += &line(remark);
+        }
     }
     text
+}
+
+fn line(remark: &Remark) -> String {
+    let at = times::rfc3339(remark.at_unix_ms);
+    format!("  {at}  {}\n", plain(&remark.message))
 }
 
 #[cfg(test)]
@@ -67,7 +79,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_transition_is_shown_with_its_causes() {
+    fn each_transition_is_shown_with_its_causes_and_what_came_before_and_after() {
+        let remark = |message: &str, seconds| Remark {
+            message: message.to_owned(),
+            at: Time::from_boot(Duration::from_secs(seconds)),
+            at_unix_ms: Realtime(1_795_341_600_000 + seconds * 1_000),
+        };
         let explanation = Explanation {
             router: "VI_1".to_owned(),
             state: RouterState::Active,
@@ -87,15 +104,17 @@ mod tests {
                     },
                     Cause::NeverHeard,
                 ],
-                at: Time::ZERO,
-                at_unix_ms: Realtime(1_795_341_600_000),
+                at: Time::from_boot(Duration::from_secs(1)),
+                at_unix_ms: Realtime(1_795_341_601_000),
             }],
+            remarks: vec![remark("before", 1), remark("after", 2)],
         };
         assert_eq!(
             render(&[explanation]),
-            "VI_1 is active\n  2026-11-22T10:00:00.000Z  backup -> active, priority 100\n      \
+            "VI_1 is active\n  2026-11-22T10:00:01.000Z  before\n  \
+             2026-11-22T10:00:01.000Z  backup -> active, priority 100\n      \
              no advertisement for the down interval of 3.609 s\n      \
-             no other router has been heard\n"
+             no other router has been heard\n  2026-11-22T10:00:02.000Z  after\n"
         );
     }
 }

@@ -101,8 +101,18 @@ fn routers(routers: &[RouterStatus], now: SystemTime) -> String {
         if !router.cause.is_empty() {
             details.push(detail("why", router.cause.clone()));
         }
+        if let Some(reason) = &router.priority.reason {
+            details.push(detail(
+                "priority",
+                format!("{}: {reason}", priority(router)),
+            ));
+        }
         if let Some(peer) = &router.peer {
-            let text = format!("{} with priority {}", peer.address, peer.priority);
+            let heard = times::ago(peer.heard_unix_ms, now);
+            let text = format!(
+                "{} with priority {}, heard {heard} ago",
+                peer.address, peer.priority
+            );
             details.push(detail("peer", text));
         }
         details.extend(
@@ -189,7 +199,7 @@ fn state(router: &RouterStatus) -> String {
 }
 
 fn priority(router: &RouterStatus) -> String {
-    let priority = router.priority;
+    let priority = &router.priority;
     if priority.base == priority.effective {
         priority.base.to_string()
     } else {

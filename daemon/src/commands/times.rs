@@ -21,7 +21,7 @@ pub(super) fn whole_seconds(duration: Duration) -> String {
     humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
 }
 
-/// Replaces, everywhere in a document, `since-unix-ms` by `since` and `at-unix-ms` by `at`, both in
+/// Replaces, everywhere in a document, `since-unix-ms` by `since`, and so with `at` and `heard`, in
 /// RFC 3339; an `at` on the boot-time clock becomes `at-boottime-ns`.
 pub(super) fn readable(document: &mut Value) {
     match document {
@@ -33,7 +33,11 @@ pub(super) fn readable(document: &mut Value) {
             {
                 object.insert("at-boottime-ns".to_owned(), boottime);
             }
-            for (milliseconds, name) in [("since-unix-ms", "since"), ("at-unix-ms", "at")] {
+            for (milliseconds, name) in [
+                ("since-unix-ms", "since"),
+                ("at-unix-ms", "at"),
+                ("heard-unix-ms", "heard"),
+            ] {
                 if let Some(at) = object.get(milliseconds).and_then(Value::as_u64) {
                     object.remove(milliseconds);
                     object.insert(name.to_owned(), rfc3339(Realtime(at)).into());

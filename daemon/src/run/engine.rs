@@ -121,7 +121,7 @@ impl EngineThread {
                 Some(Message::Input(input)) => self.handle(*input),
                 Some(Message::Status(answer)) => {
                     let dropped = self.outlets.sockets.dropped();
-                    let _ = answer.send((self.engine.status(), dropped));
+                    let _ = answer.send((self.engine.status(clock::now()), dropped));
                 }
                 Some(Message::Explain(router, answer)) => {
                     let _ = answer.send(self.engine.explain(router.as_deref()));

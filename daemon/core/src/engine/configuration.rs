@@ -1,14 +1,11 @@
 //! Another configuration, and everything that is derived from one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::Engine;
-use crate::action::Effect;
-use crate::address::{InterfaceIndex, Prefix};
 use crate::deadlines::Holder;
 use crate::event::Cause;
 use crate::health::{Check, Checks};
-use crate::outbox::Waiting;
 use crate::record::RouterKey;
 use crate::settings::{CheckSettings, RouterSettings, Settings};
 use crate::time::Now;
@@ -104,6 +101,7 @@ impl Engine {
         for (index, check) in self.checks.iter().enumerate() {
             self.deadlines.set(Holder::Check(index), check.deadline());
         }
+        self.deadlines.set(Holder::Leftovers, self.leftovers.retry);
         for (interface, listening) in &self.listening {
             self.deadlines
                 .set(Holder::Socket(*interface), listening.retry);
@@ -115,33 +113,5 @@ impl Engine {
         self.routes = routers
             .filter_map(|(index, router)| Some(((router.index()?, router.key().id), index)))
             .collect();
-    }
-
-    /// Removes addresses of ours that no router answers for: those of an earlier configuration, or
-    /// those that a crash has left.
-    pub(super) fn remove_leftovers(&mut self) {
-        let wanted: BTreeSet<(InterfaceIndex, Prefix)> = self
-            .routers
-            .iter()
-            .filter_map(|router| Some((router.index()?, router)))
-            .flat_map(|(index, router)| {
-                let addresses = router.settings().addresses.iter();
-                addresses.map(move |prefix| (index, *prefix))
-            })
-            .collect();
-        let mut leftovers: BTreeMap<InterfaceIndex, Vec<Prefix>> = BTreeMap::new();
-        for (index, prefix) in self.interfaces.ours() {
-            if !wanted.contains(&(index, prefix)) && !self.outbox.removes_leftover(index, prefix) {
-                leftovers.entry(index).or_default().push(prefix);
-            }
-        }
-        for (interface, addresses) in leftovers {
-            let waiting = Waiting::Leftovers(interface, addresses.clone());
-            let effect = Effect::RemoveAddresses {
-                interface,
-                addresses,
-            };
-            self.outbox.expect(effect, waiting);
-        }
     }
 }

@@ -1,9 +1,11 @@
 //! What bears on a router from outside: its interface, its socket, the checks that it tracks.
 
+use std::cmp::Ordering;
+
 use super::addresses::Holding;
 use super::priority;
 use super::router::{Attachment, Context, Router, Socket};
-use crate::event::{Fault, RouterState};
+use crate::event::{Cause, Fault, RouterState};
 use crate::health::Checks;
 
 impl Router {
@@ -73,22 +75,35 @@ impl Router {
         }
         let before = std::mem::replace(&mut self.priority, effective);
         let reasons = match reasons.is_empty() {
-            true => "back to the base".to_owned(),
+            true => "as configured".to_owned(),
             false => reasons,
         };
-        context.outbox.notice(
-            self.subject(),
-            false,
-            format!("priority {before} became {effective}: {reasons}"),
-        );
+        let message = format!("priority {before} became {effective}: {reasons}");
+        self.remark(context, false, message);
         if self.state == RouterState::Active {
             // The backups are to know at once.
             self.timers.advert = Some(context.now.boottime);
         }
     }
 
+    /// Why the priority is not the base priority, if it isn't.
+    pub(super) fn priority_reason(&self, checks: &Checks) -> Option<String> {
+        let differs = self.priority != self.settings.priority.get();
+        differs.then(|| self.tracked_priority(checks).1)
+    }
+
+    /// The checks as a cause, when they make the priority less, or greater, `than_base`.
+    pub(super) fn tracking(&self, checks: &Checks, than_base: Ordering) -> Option<Cause> {
+        let base = self.settings.priority.get();
+        (self.priority.cmp(&base) == than_base).then(|| Cause::Priority {
+            from: base,
+            to: self.priority,
+            reason: self.tracked_priority(checks).1,
+        })
+    }
+
     /// The priority that the tracked checks lead to, and why it is not the base priority.
-    pub(super) fn tracked_priority(&self, checks: &Checks) -> (u8, String) {
+    fn tracked_priority(&self, checks: &Checks) -> (u8, String) {
         let active = self.state == RouterState::Active;
         let mut reasons = Vec::new();
         let contributions: Vec<i32> = self

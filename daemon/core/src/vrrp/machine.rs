@@ -1,5 +1,7 @@
 //! The transitions: what begins, what a timer does, what a fault does, what a stop does.
 
+use std::cmp::Ordering;
+
 use super::router::{Context, Countdown, Router, Socket};
 use crate::event::{Cause, Fault, RouterState};
 use crate::record::RouterRecord;
@@ -30,7 +32,7 @@ impl Router {
             if !faults.is_empty() && faults != self.faults {
                 let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
                 let message = format!("still in fault: {}", list.join("; "));
-                context.outbox.notice(self.subject(), true, message);
+                self.remark(context, true, message);
                 self.faults = faults;
             }
             self.drop_unusable(context);
@@ -213,18 +215,36 @@ impl Router {
     }
 
     fn take_over(&mut self, context: &mut Context<'_>) {
-        let interval = match self.timers.active_down {
-            Some(countdown) => self.expiry(countdown).since(countdown.from),
-            None => return,
+        let Some(countdown) = self.timers.active_down else {
+            return;
         };
-        let heard = self
-            .peer
-            .map_or(Cause::NeverHeard, |peer| Cause::LastHeard {
-                source: peer.address,
-                priority: peer.last_priority,
-                before: context.now.boottime.since(peer.heard_at),
-            });
-        self.become_active(context, vec![Cause::ActiveDown { interval }, heard]);
+        let interval = self.expiry(countdown).since(countdown.from);
+        let mut causes = vec![Cause::ActiveDown { interval }];
+        match self.peer {
+            None => causes.push(Cause::NeverHeard),
+            Some(peer) => {
+                let source = peer.address;
+                let priority = peer.last_priority;
+                let before = context.now.boottime.since(peer.heard_at);
+                match peer.declined.filter(|_| peer.heard_at >= countdown.from) {
+                    Some(own) => {
+                        causes = vec![Cause::NotAccepted {
+                            source,
+                            priority,
+                            own,
+                            before,
+                        }];
+                        causes.extend(self.tracking(context.checks, Ordering::Greater));
+                    }
+                    None => causes.push(Cause::LastHeard {
+                        source,
+                        priority,
+                        before,
+                    }),
+                }
+            }
+        }
+        self.become_active(context, causes);
     }
 
     /// V3-43, V3-35: the advertisement first, so that an old active router lets go before the

@@ -1,9 +1,10 @@
 //! The way of an advertisement into a virtual router.
 
+use std::cmp::Ordering;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::router::{Context, Peer, Router};
+use super::router::{Context, Peer, Rejection, Router};
 use crate::event::{Cause, RouterState};
 use crate::input::Packet;
 use crate::settings::Version;
@@ -57,11 +58,20 @@ impl Router {
             .entry(reject.as_str().to_owned())
             .or_default() += 1;
         let now = context.now.boottime;
-        let told = self.told.iter_mut().find(|(known, _)| *known == reject);
-        match told {
-            Some((_, at)) if now.since(*at) < TELL_AGAIN => return,
-            Some((_, at)) => *at = now,
-            None => self.told.push((reject, now)),
+        let mut rejections = self.rejections.iter_mut();
+        match rejections.find(|known| known.reject == reject) {
+            Some(known) => {
+                known.last = now;
+                if now.since(known.told) < TELL_AGAIN {
+                    return;
+                }
+                known.told = now;
+            }
+            None => self.rejections.push(Rejection {
+                reject,
+                last: now,
+                told: now,
+            }),
         }
         context.outbox.notice(
             self.subject(),
@@ -75,6 +85,8 @@ impl Router {
         if heard.priority == 0 {
             self.counters.received_priority_zero += 1;
         }
+        let declined = self.state == RouterState::Backup && self.declines(heard.priority);
+        let declined = declined.then_some(self.priority);
         match self.state {
             RouterState::Initialize => self.heard_in_initialize(context, heard),
             RouterState::Backup => self.heard_in_backup(context, heard),
@@ -90,6 +102,7 @@ impl Router {
                 priority => priority,
             },
             heard_at: heard.at,
+            declined,
         });
         if self.state != RouterState::Active {
             self.active_router = (heard.priority > 0).then_some(heard.source);
@@ -120,12 +133,16 @@ impl Router {
         if heard.priority == 0 {
             // V3-44: only the skew is waited for.
             self.count_down(heard.at, true);
-        } else if !self.settings.preempt || heard.priority >= self.priority {
+        } else if !self.declines(heard.priority) {
             // V3-45, V3-33: this is the active router, and its interval is the one that counts.
             self.active_interval = heard.interval;
             self.count_down(heard.at, false);
         }
-        // V3-46: a lower priority is not listened to, so that the timer runs out.
+    }
+
+    /// V3-46: a backup does not listen to a lower priority, so that its timer runs out.
+    fn declines(&self, priority: u8) -> bool {
+        self.settings.preempt && (1..self.priority).contains(&priority)
     }
 
     fn heard_in_active(&mut self, context: &mut Context<'_>, heard: Heard) {
@@ -163,12 +180,13 @@ impl Router {
         self.timers.release = None;
         self.active_interval = heard.interval;
         self.count_down(heard.at, false);
-        let cause = Cause::BetterAdvertisement {
+        let mut causes = vec![Cause::BetterAdvertisement {
             source: heard.source,
             priority: heard.priority,
             own: self.priority,
-        };
-        self.transition(context, RouterState::Backup, vec![cause]);
+        }];
+        causes.extend(self.tracking(context.checks, Ordering::Less));
+        self.transition(context, RouterState::Backup, causes);
         self.reconcile(context);
     }
 }

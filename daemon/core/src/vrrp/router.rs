@@ -1,26 +1,22 @@
-//! A virtual router: its state, and what people see of it.
+//! A virtual router: its state.
 
-use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::addresses::Holding;
-use super::{intervals, priority};
-use crate::action::Effect;
+use super::history::History;
+use super::intervals;
 use crate::address::{InterfaceIndex, MacAddress, Prefix};
 use crate::announce::Announcement;
-use crate::event::{Cause, Event, Fault, RouterState, Transition};
+use crate::event::{Fault, RouterState};
 use crate::health::Checks;
 use crate::interfaces::Interfaces;
 use crate::outbox::Outbox;
-use crate::record::{Record, RouterKey, RouterRecord};
+use crate::record::{RouterKey, RouterRecord};
 use crate::settings::RouterSettings;
-use crate::status::{Explanation, PeerStatus, Phase, Priority, RouterCounters, RouterStatus};
+use crate::status::{Phase, RouterCounters};
 use crate::time::{Now, Time};
 use crate::wire::Reject;
-
-/// Transitions that are kept for `explain`.
-const HISTORY: usize = 32;
 
 /// What a router may look at and act through while it handles one input.
 pub(crate) struct Context<'a> {
@@ -28,6 +24,8 @@ pub(crate) struct Context<'a> {
     pub(crate) interfaces: &'a mut Interfaces,
     pub(crate) checks: &'a Checks,
     pub(crate) outbox: &'a mut Outbox,
+    /// Whether the input is another configuration.
+    pub(crate) reloading: bool,
 }
 
 #[derive(Debug)]
@@ -62,10 +60,9 @@ pub(crate) struct Router {
     /// When the neighbours were last told because another router had claimed the addresses.
     pub(super) announced_again: Option<Time>,
     pub(super) counters: RouterCounters,
-    /// When each kind of rejection was last told, so that a flood does not flood the log.
-    pub(super) told: Vec<(Reject, Time)>,
-    history: VecDeque<Transition>,
-    sequence: u64,
+    /// Each kind of rejection that there was.
+    pub(super) rejections: Vec<Rejection>,
+    pub(super) history: History,
 }
 
 /// The interface that a router runs on, while it is there.
@@ -96,6 +93,18 @@ pub(super) struct Peer {
     /// The last one above 0.
     pub(super) priority: u8,
     pub(super) heard_at: Time,
+    /// The own priority that its priority was lower than, when that is why it did not count
+    /// (`V3-46`).
+    pub(super) declined: Option<u8>,
+}
+
+/// Packets that were rejected for one reason.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rejection {
+    pub(super) reject: Reject,
+    pub(super) last: Time,
+    /// When people were last told, so that a flood does not flood the log.
+    pub(super) told: Time,
 }
 
 /// Timers are data: armed by assignment, and nothing to cancel.
@@ -151,9 +160,8 @@ impl Router {
             announcement: None,
             announced_again: None,
             counters: RouterCounters::default(),
-            told: Vec::new(),
-            history: VecDeque::new(),
-            sequence: 0,
+            rejections: Vec::new(),
+            history: History::default(),
         }
     }
 
@@ -255,138 +263,5 @@ impl Router {
 
     pub(super) fn subject(&self) -> String {
         format!("router {}", self.settings.name)
-    }
-
-    /// Moves to another state and tells everybody why.
-    pub(super) fn transition(
-        &mut self,
-        context: &mut Context<'_>,
-        to: RouterState,
-        mut causes: Vec<Cause>,
-    ) {
-        let base = self.settings.priority.get();
-        if self.priority != base {
-            let (_, reason) = self.tracked_priority(context.checks);
-            causes.push(Cause::Priority {
-                from: base,
-                to: self.priority,
-                reason,
-            });
-        }
-        self.sequence += 1;
-        let transition = Transition {
-            sequence: self.sequence,
-            router: self.settings.name.clone(),
-            interface: self.settings.interface.clone(),
-            family: self.settings.family,
-            id: self.settings.id.get(),
-            from: self.state,
-            to,
-            priority: self.priority,
-            addresses: self.settings.addresses.clone(),
-            causes,
-            at: context.now.boottime,
-            at_unix_ms: context.now.realtime,
-        };
-        self.state = to;
-        self.since = context.now;
-        if self.history.len() == HISTORY {
-            self.history.pop_front();
-        }
-        self.history.push_back(transition.clone());
-        self.remember(context);
-        context
-            .outbox
-            .push(Effect::Event(Event::Transition(transition)));
-    }
-
-    pub(super) fn remember(&self, context: &mut Context<'_>) {
-        let record = RouterRecord {
-            key: self.key.clone(),
-            state: self.state,
-            at: context.now.boottime,
-        };
-        context
-            .outbox
-            .push(Effect::Remember(Record::Router(record)));
-    }
-
-    pub(crate) fn status(&self, interfaces: &Interfaces, checks: &Checks) -> RouterStatus {
-        let own_address = self.attachment.and_then(|attachment| attachment.source);
-        RouterStatus {
-            name: self.settings.name.clone(),
-            interface: self.settings.interface.clone(),
-            family: self.settings.family,
-            id: self.settings.id.get(),
-            state: self.state,
-            phase: self.phase,
-            since_unix_ms: self.since.realtime,
-            priority: Priority {
-                base: self.settings.priority.get(),
-                effective: self.priority,
-            },
-            active_router: match self.state {
-                RouterState::Active => own_address,
-                _ => self.active_router,
-            },
-            addresses: self.settings.addresses.clone(),
-            holds_addresses: self.index().is_some_and(|index| {
-                self.settings
-                    .addresses
-                    .iter()
-                    .all(|prefix| interfaces.has_address(index, *prefix))
-            }),
-            faults: match self.state {
-                // As they are now: a check may have said more since.
-                RouterState::Fault => self.find_faults(checks),
-                _ => self.faults.clone(),
-            }
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-            warnings: self.warnings(interfaces, checks),
-            cause: self.history.back().map(Transition::why).unwrap_or_default(),
-            peer: self.peer.map(|peer| PeerStatus {
-                address: peer.address,
-                priority: peer.priority,
-            }),
-            counters: self.counters.clone(),
-        }
-    }
-
-    pub(crate) fn explain(&self) -> Explanation {
-        Explanation {
-            router: self.settings.name.clone(),
-            state: self.state,
-            transitions: self.history.iter().cloned().collect(),
-        }
-    }
-
-    fn warnings(&self, interfaces: &Interfaces, checks: &Checks) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if let Some(peer) = self.peer.filter(|peer| peer.priority > 0) {
-            warnings = priority::weights_without_effect(
-                self.settings.priority.get(),
-                &self.settings.track,
-                checks,
-                (peer.address, peer.priority),
-            );
-        }
-        let foreign = self.index().into_iter().flat_map(|index| {
-            self.settings.addresses.iter().filter(move |prefix| {
-                interfaces.has_address(index, **prefix) && !interfaces.owns_address(index, **prefix)
-            })
-        });
-        // An owner's addresses are its own by definition.
-        if self.settings.priority.get() != u8::MAX {
-            warnings.extend(foreign.map(|prefix| {
-                format!("{prefix} was put on the interface by somebody else and is never removed")
-            }));
-        }
-        for (reject, _) in &self.told {
-            let count = self.counters.rejected.get(reject.as_str()).unwrap_or(&0);
-            warnings.push(format!("{count} packets rejected: {reject}"));
-        }
-        warnings
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mainstay_core::action::Effect;
 use mainstay_core::event::{Event, RouterState};
 use mainstay_core::input::{Command, Input, Outcome, Packet, Status, Verdict, WeightChange};
+use mainstay_core::status::{Phase, RouterStatus};
 use mainstay_core::time::{Now, Realtime, Time};
 use mainstay_core::wire::vrrp::{Advertisement, GROUP, HOP_LIMIT, peek_id};
 
@@ -333,16 +334,15 @@ impl Lan {
             return;
         }
         self.noise += 1;
-        let before = self.nodes[to].router();
+        let before = self.router(to);
         self.journal.muted = true;
         let effects = self.handle(to, Input::Packet(packet));
         self.journal.muted = false;
         let only_told = effects
             .iter()
             .all(|effect| matches!(effect, Effect::Event(Event::Notice(_))));
-        let after = self.nodes[to].router();
-        let same = |before: &mainstay_core::status::RouterStatus,
-                    after: &mainstay_core::status::RouterStatus| {
+        let after = self.router(to);
+        let same = |before: &RouterStatus, after: &RouterStatus| {
             (before.state, before.phase, before.peer) == (after.state, after.phase, after.peer)
                 && before.counters.received == after.counters.received
                 && before.counters.rejected.values().sum::<u64>() + 1
@@ -573,8 +573,7 @@ impl Lan {
             return;
         };
         if self.nodes[node].held() > 0 && state != RouterState::Active {
-            let may_hold =
-                self.nodes[node].phase().is_some() || self.nodes[node].cannot_help_it(self.now);
+            let may_hold = self.phase(node).is_some() || self.nodes[node].cannot_help_it(self.now);
             if !may_hold && self.nodes[node].under_way == 0 {
                 self.violate(|| format!("n{node} holds addresses in {state}"));
             }
@@ -602,6 +601,16 @@ impl Lan {
     fn note(&mut self, node: usize, text: impl FnOnce() -> String) {
         self.journal
             .line(self.now, || format!("n{node} {}", text()));
+    }
+
+    /// What a node's process says of its router, while it lives.
+    pub(crate) fn router(&self, node: usize) -> Option<RouterStatus> {
+        let engine = self.nodes[node].engine.as_ref()?;
+        engine.status(self.both_clocks()).routers.into_iter().next()
+    }
+
+    pub(crate) fn phase(&self, node: usize) -> Option<Phase> {
+        self.router(node)?.phase
     }
 
     fn both_clocks(&self) -> Now {

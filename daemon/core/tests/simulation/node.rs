@@ -11,7 +11,6 @@ use mainstay_core::event::RouterState;
 use mainstay_core::input::{Input, Packet};
 use mainstay_core::record::{Legacy, Record};
 use mainstay_core::settings::Settings;
-use mainstay_core::status::{Phase, RouterStatus};
 use mainstay_core::time::{Now, Time};
 
 use crate::kernel::{INTERFACE, Kernel};
@@ -144,14 +143,6 @@ impl Node {
         if self.socket.len() < SOCKET_BUFFER {
             self.socket.push_back(packet);
         }
-    }
-
-    pub(crate) fn router(&self) -> Option<RouterStatus> {
-        self.engine.as_ref()?.status().routers.into_iter().next()
-    }
-
-    pub(crate) fn phase(&self) -> Option<Phase> {
-        self.router().and_then(|router| router.phase)
     }
 
     pub(crate) fn is_active(&self) -> bool {

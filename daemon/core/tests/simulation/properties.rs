@@ -318,7 +318,7 @@ fn assert_stays(lan: &mut Lan, expected: &[usize]) {
         if active && !lan.nodes[node].holds_all() {
             lan.violate(|| format!("n{node} is active without its addresses"));
         }
-        let told = lan.nodes[node].router().map(|router| router.state);
+        let told = lan.router(node).map(|router| router.state);
         if told != lan.nodes[node].state {
             lan.violate(|| format!("n{node}'s status says {told:?}"));
         }

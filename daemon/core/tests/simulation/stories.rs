@@ -123,7 +123,7 @@ fn v3_53_v3_44_a_graceful_stop_hands_over_in_skew_time_and_the_addresses_stay_un
     let mut lan = settled(Setup::of(&[100, 90]));
     let stopped_at = lan.now();
     lan.stop(A);
-    assert_eq!(lan.nodes[A].phase(), Some(Phase::Releasing));
+    assert_eq!(lan.phase(A), Some(Phase::Releasing));
     let taken = lan.run_until(5 * SECOND, |lan| {
         assert!(lan.nodes[A].holds_all() || lan.nodes[B].is_active());
         lan.nodes[B].holds_all()
@@ -268,7 +268,7 @@ fn a_paused_node_looks_before_it_speaks() {
     let resumed_at = lan.now();
     lan.resume(A);
     // With the better priority it may well advertise, but not before it has heard B.
-    let heard = lan.nodes[A].router().unwrap().peer;
+    let heard = lan.router(A).unwrap().peer;
     assert_eq!(heard.map(|peer| peer.priority), Some(90));
     lan.run_for(2 * SECOND);
     assert_eq!(served_by(&lan), A);
@@ -466,7 +466,7 @@ fn v2_04_nodes_with_different_intervals_of_version_2_do_not_believe_each_other()
     lan.run_for(20 * SECOND);
     assert_eq!(lan.actives(), [A, B]);
     for node in [A, B] {
-        let router = lan.nodes[node].router().unwrap();
+        let router = lan.router(node).unwrap();
         assert!(router.counters.rejected["interval"] > 3);
         assert!(!router.warnings.is_empty());
     }

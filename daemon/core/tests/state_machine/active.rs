@@ -319,5 +319,5 @@ fn a_router_that_is_removed_from_the_configuration_hands_over_first() {
     assert!(bench.holds());
     bench.hear(LOWER, 50);
     assert!(!bench.holds());
-    assert!(bench.engine.status().routers.is_empty());
+    assert!(bench.status().routers.is_empty());
 }

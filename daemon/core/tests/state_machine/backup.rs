@@ -206,7 +206,7 @@ fn a_router_that_is_removed_from_the_configuration_is_gone() {
     let mut bench = Bench::backup(router());
     bench.remove_router();
     assert_eq!(bench.causes(), [Cause::Removed]);
-    assert!(bench.engine.status().routers.is_empty());
+    assert!(bench.status().routers.is_empty());
     assert_eq!(bench.wait(), None);
     assert!(
         bench

@@ -382,13 +382,12 @@ impl Bench {
 
     // What came of it.
 
+    pub(crate) fn status(&self) -> mainstay_core::status::Status {
+        self.engine.status(both(self.now))
+    }
+
     pub(crate) fn router(&self) -> RouterStatus {
-        self.engine
-            .status()
-            .routers
-            .into_iter()
-            .next()
-            .expect("a router")
+        self.status().routers.into_iter().next().expect("a router")
     }
 
     pub(crate) fn state(&self) -> RouterState {
@@ -446,6 +445,11 @@ impl Bench {
             _ => None,
         });
         notices.collect()
+    }
+
+    /// The wall clock.
+    pub(crate) fn wall(&self) -> Realtime {
+        both(self.now).realtime
     }
 
     /// From now to the next deadline.

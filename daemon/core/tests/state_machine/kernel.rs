@@ -265,3 +265,41 @@ fn what_could_not_be_removed_is_tried_again_with_the_next_news() {
     bench.set_link(true);
     assert!(!bench.holds());
 }
+
+#[test]
+fn what_could_not_be_removed_is_tried_again_less_and_less_often() {
+    let mut bench = Bench::backup(router());
+    bench.run_to_deadline();
+    bench.refuses = true;
+    bench.reconfigure(RouterSettings {
+        addresses: vec![prefix(OTHER)],
+        ..router()
+    });
+    // The address that is wanted cannot be added either: the router is no candidate for a while.
+    let mut tries = Vec::new();
+    let removes = |effect: &Effect| matches!(effect, Effect::RemoveAddresses { addresses, .. } if addresses == &[prefix(VIP)]);
+    let began = bench.now;
+    while bench.now.since(began) < 300 * SECOND {
+        bench.run_to_deadline();
+        if bench.effects.iter().any(removes) {
+            tries.push(bench.now.since(began).as_secs());
+        }
+    }
+    assert_eq!(tries, [1, 3, 7, 15, 31, 63, 127, 191, 255]);
+    bench.refuses = false;
+    bench.run_for(64 * SECOND);
+    assert!(!bench.holds());
+}
+
+#[test]
+fn an_address_that_appears_after_a_reload_has_dropped_it_is_removed() {
+    let mut bench = Bench::backup(router());
+    bench.silent = true;
+    bench.run_to_deadline();
+    bench.reconfigure(RouterSettings {
+        addresses: vec![prefix(OTHER)],
+        ..router()
+    });
+    bench.answer_all();
+    assert_eq!(bench.addresses, [prefix(OTHER)]);
+}

@@ -6,6 +6,7 @@
 mod active;
 mod backup;
 mod bench;
+mod explanations;
 mod fault;
 mod initialize;
 mod kernel;

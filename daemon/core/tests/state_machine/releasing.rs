@@ -178,7 +178,7 @@ fn a_router_that_was_removed_is_there_until_the_kernel_has_removed_its_addresses
     bench.remove_router();
     bench.silent = true;
     bench.hear(LOWER, 50);
-    assert_eq!(bench.engine.status().routers.len(), 1);
+    assert_eq!(bench.status().routers.len(), 1);
     bench.answer_all();
-    assert!(bench.engine.status().routers.is_empty());
+    assert!(bench.status().routers.is_empty());
 }

@@ -38,7 +38,7 @@ fn v3_27_a_packet_for_an_unknown_router_is_counted_on_the_interface() {
     bench.input(Input::Packet(packet.clone()));
     packet.bytes.truncate(1);
     bench.input(Input::Packet(packet));
-    let interfaces = bench.engine.status().interfaces;
+    let interfaces = bench.status().interfaces;
     assert_eq!(interfaces.len(), 1);
     assert_eq!(interfaces[0].name, "eth0");
     assert_eq!(interfaces[0].rejected["virtual-router-id"], 1);
@@ -55,6 +55,7 @@ fn the_peer_and_who_is_active_are_known() {
     let peer = PeerStatus {
         address: GREATER,
         priority: 200,
+        heard_unix_ms: bench.wall(),
     };
     assert_eq!(bench.router().peer, Some(peer));
     assert_eq!(bench.router().active_router, Some(GREATER));

@@ -122,9 +122,9 @@ fn a_verdict_may_replace_or_shift_the_weight() {
 fn a_verdict_that_is_too_old_no_longer_counts() {
     let mut bench = backup_with(None, Status::Healthy);
     bench.run_for(9 * SECOND);
-    assert_eq!(bench.engine.status().checks[0].status, CheckState::Healthy);
+    assert_eq!(bench.status().checks[0].status, CheckState::Healthy);
     bench.run_for(SECOND);
-    assert_eq!(bench.engine.status().checks[0].status, CheckState::Unknown);
+    assert_eq!(bench.status().checks[0].status, CheckState::Unknown);
     assert_eq!(bench.state(), RouterState::Fault);
 }
 
@@ -142,7 +142,7 @@ fn a_verdict_of_an_earlier_configuration_is_dropped() {
     };
     bench.input(Input::Verdict(verdict));
     assert!(bench.effects.is_empty());
-    assert_eq!(bench.engine.status().checks[0].errors, 0);
+    assert_eq!(bench.status().checks[0].errors, 0);
 }
 
 #[test]

@@ -22,16 +22,18 @@ fn document() -> StatusDocument {
         priority: Priority {
             base: 100,
             effective: 80,
+            reason: Some("check nginx -20: none running".to_owned()),
         },
         active_router: Some([192, 168, 1, 102].into()),
         addresses: vec!["192.168.1.100/24".parse().unwrap()],
         holds_addresses: false,
         faults: vec!["check nginx: none running".to_owned()],
         warnings: vec!["the weight changes nothing".to_owned()],
-        cause: "192.168.1.102 advertises priority 90, own is 80".to_owned(),
+        cause: "192.168.1.102 advertised priority 90, own was 80".to_owned(),
         peer: Some(PeerStatus {
             address: [192, 168, 1, 102].into(),
             priority: 90,
+            heard_unix_ms: Realtime(SINCE + 64_000),
         }),
         counters: RouterCounters {
             rejected: BTreeMap::from([("checksum".to_owned(), 3)]),
@@ -77,8 +79,9 @@ VI_1    eth0       51  backup (releasing)  100 -> 80  192.168.1.102  1m 5s ago, 
 
 VI_1
   addresses  192.168.1.100/24 (not here)
-  why        192.168.1.102 advertises priority 90, own is 80
-  peer       192.168.1.102 with priority 90
+  why        192.168.1.102 advertised priority 90, own was 80
+  priority   100 -> 80: check nginx -20: none running
+  peer       192.168.1.102 with priority 90, heard 1s ago
   fault      check nginx: none running
   warning    the weight changes nothing
   rejected   checksum 3
@@ -102,6 +105,7 @@ fn json_has_the_keys_that_tools_rely_on() {
     assert_eq!(router["since"], "2026-11-22T10:00:00.000Z");
     assert_eq!(router["priority"]["base"], 100);
     assert_eq!(router["priority"]["effective"], 80);
+    assert_eq!(router["peer"]["heard"], "2026-11-22T10:01:04.000Z");
     assert_eq!(router["active-router"], "192.168.1.102");
     assert_eq!(router["addresses"][0], "192.168.1.100/24");
     assert_eq!(value["checks"][0]["status"], "unhealthy");

@@ -1,0 +1,269 @@
+//! What people are told of why: causes, and what came after them.
+
+use std::time::Duration;
+
+use mainstay_core::event::{Cause, Fault, RouterState};
+use mainstay_core::input::{Input, Status};
+use mainstay_core::settings::RouterSettings;
+
+use crate::bench::*;
+
+fn with_weight(weight: i16, status: Status) -> Bench {
+    let mut bench = Bench::new(tracking(Some(weight)));
+    bench.look();
+    bench.judge(status);
+    bench
+}
+
+fn remarks(bench: &Bench) -> Vec<String> {
+    let explanation = bench.engine.explain(None).remove(0);
+    let remarks = explanation.remarks.into_iter();
+    remarks.map(|remark| remark.message).collect()
+}
+
+#[test]
+fn v3_46_who_takes_over_from_a_lower_priority_says_so() {
+    let mut bench = Bench::backup(router());
+    bench.pass(SECOND);
+    bench.hear(LOWER, 80);
+    bench.run_to_deadline();
+    let cause = Cause::NotAccepted {
+        source: LOWER,
+        priority: 80,
+        own: PRIORITY,
+        before: down(PRIORITY) - SECOND,
+    };
+    assert_eq!(bench.causes(), [cause]);
+    assert_eq!(
+        bench.router().cause,
+        "192.168.1.9 advertised priority 80 2.609 s before, lower than 100: not accepted"
+    );
+}
+
+#[test]
+fn v3_46_a_priority_that_was_raised_is_why_another_is_not_accepted() {
+    let mut bench = with_weight(20, Status::Healthy);
+    bench.hear(LOWER, 110);
+    bench.run_to_deadline();
+    let causes = bench.causes();
+    assert!(
+        matches!(
+            causes[0],
+            Cause::NotAccepted {
+                priority: 110,
+                own: 120,
+                ..
+            }
+        ),
+        "{causes:?}"
+    );
+    assert!(
+        matches!(
+            causes[1],
+            Cause::Priority {
+                from: 100,
+                to: 120,
+                ..
+            }
+        ),
+        "{causes:?}"
+    );
+    assert_eq!(causes.len(), 2);
+}
+
+#[test]
+fn whoever_was_not_accepted_before_the_last_wait_is_only_the_last_heard() {
+    let mut bench = Bench::backup(router());
+    bench.hear(LOWER, 80);
+    bench.pass(SECOND);
+    bench.set_link(false);
+    bench.set_link(true);
+    bench.run_to_deadline();
+    let causes = bench.causes();
+    assert!(
+        matches!(
+            causes[..],
+            [Cause::ActiveDown { .. }, Cause::LastHeard { .. }]
+        ),
+        "{causes:?}"
+    );
+}
+
+#[test]
+fn whoever_is_accepted_is_the_last_heard() {
+    for (preempt, priority) in [(true, 100), (true, 0), (false, 80)] {
+        let mut bench = Bench::backup(RouterSettings {
+            preempt,
+            ..router()
+        });
+        bench.hear(LOWER, priority);
+        bench.run_to_deadline();
+        let causes = bench.causes();
+        assert!(
+            matches!(
+                causes[..],
+                [Cause::ActiveDown { .. }, Cause::LastHeard { .. }]
+            ),
+            "{causes:?}"
+        );
+    }
+}
+
+#[test]
+fn the_priority_is_no_cause_of_what_it_did_not_decide() {
+    let mut bench = with_weight(-20, Status::Unhealthy);
+    bench.run_to_deadline();
+    let interval = down(80);
+    let causes = [Cause::ActiveDown { interval }, Cause::NeverHeard];
+    assert_eq!(bench.causes(), causes);
+    bench.set_link(false);
+    let fault = Fault::LinkDown;
+    assert_eq!(bench.causes(), [Cause::Fault { fault }]);
+    bench.set_link(true);
+    let fault = Fault::LinkDown;
+    assert_eq!(bench.causes(), [Cause::FaultCleared { fault }]);
+    bench.stop();
+    assert_eq!(bench.causes(), [Cause::Stop]);
+    // A higher priority that loses all the same.
+    let mut bench = with_weight(20, Status::Healthy);
+    bench.run_to_deadline();
+    bench.hear(GREATER, 200);
+    assert_eq!(bench.causes().len(), 1);
+    // A lower one that nobody contends with.
+    let mut bench = with_weight(-20, Status::Unhealthy);
+    bench.hear(LOWER, 50);
+    bench.run_to_deadline();
+    assert_eq!(bench.causes().len(), 1);
+}
+
+#[test]
+fn a_cause_that_holds_no_longer_is_not_shown_and_the_change_is_explained() {
+    let mut bench = with_weight(-20, Status::Healthy);
+    bench.run_to_deadline();
+    bench.judge(Status::Unhealthy);
+    bench.hear(LOWER, 90);
+    assert_eq!(bench.state(), RouterState::Backup);
+    let lost = "192.168.1.9 advertised priority 90, own was 80";
+    assert_eq!(
+        bench.router().cause,
+        format!("{lost}; priority 100 became 80: check nginx -20: said so")
+    );
+    let reason = "check nginx -20: said so".to_owned();
+    assert_eq!(bench.router().priority.reason, Some(reason));
+    bench.judge(Status::Healthy);
+    assert_eq!(bench.router().cause, lost);
+    assert_eq!(bench.router().priority.reason, None);
+    assert_eq!(
+        remarks(&bench),
+        [
+            "priority 100 became 80: check nginx -20: no report yet",
+            "priority 80 became 100: as configured",
+            "priority 100 became 80: check nginx -20: said so",
+            "priority 80 became 100: as configured",
+        ]
+    );
+}
+
+#[test]
+fn remarks_are_as_many_as_transitions_at_most() {
+    let mut bench = with_weight(-20, Status::Healthy);
+    for _ in 0..40 {
+        bench.pass(SECOND / 1_000);
+        bench.judge(Status::Unhealthy);
+        bench.judge(Status::Healthy);
+    }
+    let explanation = bench.engine.explain(None).remove(0);
+    assert_eq!(explanation.remarks.len(), 32);
+    assert_eq!(explanation.remarks[31].at, bench.now);
+    assert_eq!(explanation.transitions.len(), 1);
+}
+
+#[test]
+fn the_cause_of_a_fault_goes_with_the_fault() {
+    let mut bench = Bench::backup(router());
+    bench.set_link(false);
+    bench.input(Input::LinkGone(INDEX));
+    let router = bench.router();
+    assert_eq!(router.faults, ["the interface is missing"]);
+    assert_eq!(router.cause, "the interface is missing");
+    assert_eq!(
+        remarks(&bench),
+        ["still in fault: the interface is missing"]
+    );
+    bench.look();
+    assert_eq!(bench.router().cause, "no longer: the interface is missing");
+}
+
+#[test]
+fn a_fault_besides_does_not_change_the_cause() {
+    let mut bench = Bench::new(tracking(None));
+    bench.look();
+    bench.judge(Status::Healthy);
+    bench.set_link(false);
+    bench.judge(Status::Unhealthy);
+    let router = bench.router();
+    assert_eq!(router.cause, "the interface is down or has no carrier");
+    assert_eq!(router.faults.len(), 2);
+}
+
+#[test]
+fn a_reload_that_makes_a_check_a_condition_is_named() {
+    let mut bench = Bench::new(tracking(Some(-20)));
+    bench.look();
+    bench.judge(Status::Unhealthy);
+    bench.run_to_deadline();
+    assert_eq!(bench.state(), RouterState::Active);
+    bench.reconfigure(tracking(None));
+    assert_eq!(bench.state(), RouterState::Fault);
+    assert_eq!(
+        bench.router().cause,
+        "check nginx: said so; the configuration was reloaded"
+    );
+    bench.reconfigure(router());
+    assert_eq!(
+        bench.router().cause,
+        "no longer: check nginx: said so; the configuration was reloaded"
+    );
+    // What comes later has other causes.
+    bench.set_link(false);
+    let fault = Fault::LinkDown;
+    assert_eq!(bench.causes(), [Cause::Fault { fault }]);
+}
+
+#[test]
+fn a_peer_is_shown_with_when_it_was_heard_and_goes_after_ten_minutes() {
+    let mut bench = Bench::new(tracking(None));
+    bench.look();
+    let heard = bench.wall();
+    bench.hear(GREATER, 200);
+    bench.pass(600 * SECOND - Duration::from_millis(1));
+    let peer = bench.router().peer.expect("a peer");
+    assert_eq!(peer.heard_unix_ms, heard);
+    assert_eq!(bench.router().active_router, Some(GREATER));
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.router().peer, None);
+    assert_eq!(bench.router().active_router, None);
+    assert_eq!(bench.router().counters.received, 1);
+}
+
+#[test]
+fn a_weight_is_not_compared_with_a_peer_that_is_gone() {
+    let mut bench = with_weight(-5, Status::Healthy);
+    bench.hear(LOWER, 90);
+    assert_eq!(bench.router().warnings.len(), 1);
+    bench.pass(600 * SECOND);
+    assert!(bench.router().warnings.is_empty());
+}
+
+#[test]
+fn a_warning_of_rejected_packets_goes_ten_minutes_after_the_last() {
+    let mut bench = Bench::backup(router());
+    for _ in 0..2 {
+        bench.hear(OWN, 200);
+        bench.pass(600 * SECOND - Duration::from_nanos(1));
+        assert_eq!(bench.router().warnings.len(), 1);
+    }
+    bench.pass(Duration::from_nanos(1));
+    assert!(bench.router().warnings.is_empty());
+    assert_eq!(bench.router().counters.rejected["own-address"], 2);
+}
