@@ -1,8 +1,10 @@
 //! Packets that are no good, at line rate, while a failover is going on.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use mainstay_lab::forge::{Forged, Forger};
@@ -23,125 +25,84 @@ struct Bad {
     packet: Packet,
 }
 
-fn bad(reason: &'static str, forged: Forged, source: Ipv4Addr) -> Bad {
+/// A packet of the time to live that VRRP asks for.
+fn bad(reason: &'static str, bytes: Vec<u8>) -> Bad {
     Bad {
         reason,
-        packet: (forged.bytes(source), 255),
+        packet: (bytes, 255),
     }
 }
 
-/// Bad packets of every kind for a router of version 3, all of which would win the election.
-fn against_version_3(source: Ipv4Addr) -> Vec<Bad> {
-    let good = Forged::version_3(51, 254, 10, VIRTUAL);
+/// What is bad in every version, made from an advertisement that would win the election.
+fn against(good: &Forged, source: Ipv4Addr) -> Vec<Bad> {
+    let forged = |change: fn(&mut Forged)| {
+        let mut forged = good.clone();
+        change(&mut forged);
+        forged.bytes(source)
+    };
     let bytes = good.bytes(source);
     vec![
         Bad {
             reason: "hop-limit",
             packet: (bytes.clone(), 254),
         },
-        Bad {
-            reason: "too-short",
-            packet: (bytes[..5].to_vec(), 255),
-        },
-        Bad {
-            // Truncated after the header: its count asks for more.
-            reason: "length",
-            packet: (bytes[..10].to_vec(), 255),
-        },
-        Bad {
-            // Longer than its count.
-            reason: "length",
-            packet: ([bytes.as_slice(), &[0; 1200]].concat(), 255),
-        },
-        bad(
-            "version",
-            Forged {
-                version: 7,
-                ..good.clone()
-            },
-            source,
-        ),
-        bad(
-            "type",
-            Forged {
-                kind: 2,
-                ..good.clone()
-            },
-            source,
-        ),
-        bad(
-            "checksum",
-            Forged {
-                checksum_error: 1,
-                ..good.clone()
-            },
-            source,
-        ),
+        bad("too-short", bytes[..5].to_vec()),
+        // Truncated after the header: its count asks for more.
+        bad("length", bytes[..10].to_vec()),
+        // Longer than its count; and longer than any frame, so that it comes in fragments.
+        bad("length", [bytes.as_slice(), &[0; 1200]].concat()),
+        bad("length", [bytes.as_slice(), &[0; 9000]].concat()),
+        bad("version", forged(|forged| forged.version = 7)),
+        bad("type", forged(|forged| forged.kind = 2)),
+        bad("checksum", forged(|forged| forged.checksum_error = 1)),
         bad(
             "no-addresses",
-            Forged {
-                count: 0,
-                addresses: Vec::new(),
-                ..good.clone()
-            },
-            source,
+            forged(|forged| (forged.count, forged.addresses) = (0, Vec::new())),
         ),
-        bad(
-            "interval-zero",
-            Forged {
-                interval: 0,
-                ..good.clone()
-            },
-            source,
-        ),
-        bad("virtual-router-id", Forged { id: 77, ..good }, source),
+        bad("virtual-router-id", forged(|forged| forged.id = 77)),
     ]
 }
 
-/// The same for version 2 with a password.
+fn against_version_3(source: Ipv4Addr) -> Vec<Bad> {
+    let good = Forged::version_3(51, 254, 10, VIRTUAL);
+    let mut all = against(&good, source);
+    let immediate = Forged {
+        interval: 0,
+        ..good
+    };
+    all.push(bad("interval-zero", immediate.bytes(source)));
+    let other = Forged::version_2(51, 254, 1, "1234", VIRTUAL);
+    all.push(bad("version", other.bytes(source)));
+    all
+}
+
+/// For a router with a password.
 fn against_version_2(source: Ipv4Addr) -> Vec<Bad> {
     let good = Forged::version_2(51, 254, 1, "1234", VIRTUAL);
-    vec![
-        bad(
-            "authentication-data",
-            Forged::version_2(51, 254, 1, "4321", VIRTUAL),
-            source,
-        ),
-        bad(
-            "authentication-type",
-            Forged {
-                interval: 0x0001,
-                password: Some([0; 8]),
-                ..good.clone()
-            },
-            source,
-        ),
-        bad(
-            "interval",
-            Forged {
-                interval: 0x0107,
-                ..good.clone()
-            },
-            source,
-        ),
-        bad(
-            "checksum",
-            Forged {
-                checksum_error: 7,
-                ..good.clone()
-            },
-            source,
-        ),
-        bad("version", Forged::version_3(51, 254, 100, VIRTUAL), source),
-        bad(
-            "length",
-            Forged {
-                password: None,
-                ..good
-            },
-            source,
-        ),
-    ]
+    let mut all = against(&good, source);
+    let guessed = Forged::version_2(51, 254, 1, "4321", VIRTUAL);
+    let open = Forged {
+        interval: 0x0001,
+        password: Some([0; 8]),
+        ..good.clone()
+    };
+    let slower = Forged {
+        interval: 0x0107,
+        ..good.clone()
+    };
+    let bare = Forged {
+        password: None,
+        ..good
+    };
+    let other = Forged::version_3(51, 254, 100, VIRTUAL);
+    all.extend([
+        bad("authentication-data", guessed.bytes(source)),
+        bad("authentication-type", open.bytes(source)),
+        bad("interval", slower.bytes(source)),
+        bad("length", bare.bytes(source)),
+        bad("version", other.bytes(source)),
+    ]);
+    all
 }
 
 /// How often a node has rejected something for a reason, wherever it counts that.
@@ -216,45 +177,113 @@ fn version_2_is_counted_by_reason() -> Result<()> {
     )
 }
 
-/// The whole lot and random bytes as fast as they can be sent, while a dies and b takes over.
-#[test]
-fn failover_in_a_flood() -> Result<()> {
-    if lacking("failover_in_a_flood", &[Mainstay]) {
+/// All of it and random bytes as fast as they can be sent, while a dies and b takes over.
+fn failover_in_a_flood(
+    scenario: &str,
+    router: fn(u8) -> Router,
+    kinds: fn(Ipv4Addr) -> Vec<Bad>,
+) -> Result<()> {
+    if lacking(scenario, &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
     stage.start()?;
+    let kinds = kinds(stage.client.address());
+    let before = counts(&stage.b, &kinds)?;
     let forger = Forger::on(&stage.client)?;
-    let kinds = against_version_3(stage.client.address());
+    let packets: Vec<Packet> = kinds.iter().map(|bad| bad.packet.clone()).collect();
     let over = AtomicBool::new(false);
-    let (sent, result) = thread::scope(|scope| {
-        let flood = scope.spawn(|| -> Result<u64> {
-            let mut sent = 0;
-            let mut noise = Noise(0x6d61_696e_7374_6179);
-            while !over.load(Ordering::Relaxed) {
-                for Bad { packet, .. } in &kinds {
-                    forger.send_bytes(&packet.0, packet.1)?;
-                    forger.send_bytes(&noise.bytes(), 255)?;
-                    sent += 2;
-                }
-            }
-            Ok(sent)
-        });
+    let (flood, result) = thread::scope(|scope| {
+        let over = &over;
+        let flood = scope.spawn(move || flood(&forger, &packets, over));
         let result = in_the_flood(&mut stage);
         over.store(true, Ordering::Relaxed);
         (flood.join(), result)
     });
     result?;
-    let sent = sent.map_err(|_| anyhow::anyhow!("the flood ended early"))??;
-    assert!(sent > 1000, "only {sent} packets were no flood");
-    assert!(rejected(&stage.b, "checksum")? > 0);
+    let flood = flood.map_err(|_| anyhow::anyhow!("the flood ended early"))??;
+    let after = counts(&stage.b, &kinds)?;
+    let dropped = stage.b.status()?["packets-dropped"].clone();
+    eprintln!("{flood}; b's counts before {before:?}, after {after:?}, dropped {dropped}");
+    assert!(flood.rate() > 10_000.0, "no flood: {flood}");
+    for ((reason, before), (_, after)) in before.iter().zip(&after) {
+        assert!(after > before, "{reason} was not counted");
+    }
     // And it is over: nothing is left of it but numbers.
     stage.a.start()?;
     stage.until_only(Which::A, LONG)
 }
+
+#[test]
+fn version_3_fails_over_in_a_flood() -> Result<()> {
+    failover_in_a_flood(
+        "version_3_fails_over_in_a_flood",
+        Router::fast,
+        against_version_3,
+    )
+}
+
+#[test]
+fn version_2_fails_over_in_a_flood() -> Result<()> {
+    failover_in_a_flood(
+        "version_2_fails_over_in_a_flood",
+        Router::introduction,
+        against_version_2,
+    )
+}
+
+/// How often a node has counted each reason that these are rejected for.
+fn counts(node: &Node, kinds: &[Bad]) -> Result<Vec<(&'static str, u64)>> {
+    kinds
+        .iter()
+        .map(|bad| Ok((bad.reason, rejected(node, bad.reason)?)))
+        .collect()
+}
+
+/// What a flood came to.
+struct Flood {
+    packets: u64,
+    took: Duration,
+}
+
+impl Flood {
+    /// Packets per second.
+    fn rate(&self) -> f64 {
+        self.packets as f64 / self.took.as_secs_f64()
+    }
+}
+
+impl fmt::Display for Flood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { packets, took } = self;
+        write!(
+            f,
+            "{packets} bad packets in {took:.1?}, {:.0} per second",
+            self.rate()
+        )
+    }
+}
+
+/// Sends each of these, with random bytes in between, again and again until it is over.
+fn flood(forger: &Forger, packets: &[Packet], over: &AtomicBool) -> Result<Flood> {
+    let begin = Instant::now();
+    let mut noise = Noise(0x6d61_696e_7374_6179);
+    let mut sent = 0;
+    while !over.load(Ordering::Relaxed) {
+        for (packet, time_to_live) in packets {
+            forger.send_bytes(packet, *time_to_live)?;
+            forger.send_bytes(&noise.bytes(), 255)?;
+            sent += 2;
+        }
+    }
+    Ok(Flood {
+        packets: sent,
+        took: begin.elapsed(),
+    })
+}
+
+/// In advertisements: a down interval is less than four of them.
+const TWO_DOWN_INTERVALS: u64 = 8;
 
 fn in_the_flood(stage: &mut Stage) -> Result<()> {
     let b = AddressWatch::on(stage.b.host())?;
@@ -262,7 +291,8 @@ fn in_the_flood(stage: &mut Stage) -> Result<()> {
         .as_u64()
         .context("no counter")?;
     wait::until_true(LONG, "b hears a through the flood", || {
-        Ok(stage.b.router("VI_1")?["counters"]["received"].as_u64() > Some(heard + 30))
+        let received = stage.b.router("VI_1")?["counters"]["received"].as_u64();
+        Ok(received > Some(heard + TWO_DOWN_INTERVALS))
     })?;
     assert_eq!(b.of(VIRTUAL), [], "b took over although a was there");
     stage.a.kill()?;
@@ -271,8 +301,9 @@ fn in_the_flood(stage: &mut Stage) -> Result<()> {
     stage.b.until_state(SOON, "active")?;
     // Long enough for it to be shaken.
     stage.capture.clear();
-    wait::until_true(LONG, "b advertises thirty times", || {
-        Ok(stage.capture.seen().from(stage.b.host().address()).len() >= 30)
+    wait::until_true(LONG, "b advertises for two down intervals", || {
+        let advertised = stage.capture.seen().from(stage.b.host().address());
+        Ok(advertised.len() as u64 > TWO_DOWN_INTERVALS)
     })?;
     let changes = b.of(VIRTUAL);
     assert_eq!(changes.len(), 1, "{changes:?}");
@@ -290,9 +321,14 @@ impl Noise {
         self.0
     }
 
+    /// Every other one for the router that listens, as far as it is long enough to say so.
     fn bytes(&mut self) -> Vec<u8> {
         let length = self.next() % 64;
-        (0..length).map(|_| self.next().to_be_bytes()[3]).collect()
+        let mut bytes: Vec<u8> = (0..length).map(|_| self.next().to_be_bytes()[3]).collect();
+        if let (Some(id), true) = (bytes.get_mut(1), self.next().is_multiple_of(2)) {
+            *id = 51;
+        }
+        bytes
     }
 }
 

@@ -1,5 +1,6 @@
 //! Advertisements that no honest router sends, and the socket to send them.
 
+use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use anyhow::Result;
@@ -116,6 +117,8 @@ fn internet_checksum(bytes: &[u8]) -> u16 {
 pub struct Forger {
     socket: Socket,
     source: Ipv4Addr,
+    /// What the socket sends with now; to set it each time would halve the rate of a flood.
+    time_to_live: Cell<Option<u32>>,
 }
 
 impl Forger {
@@ -137,6 +140,7 @@ impl Forger {
         Ok(Self {
             socket,
             source: host.address(),
+            time_to_live: Cell::new(None),
         })
     }
 
@@ -153,7 +157,9 @@ impl Forger {
     /// # Errors
     /// When the kernel refuses.
     pub fn send_bytes(&self, bytes: &[u8], time_to_live: u32) -> Result<()> {
-        self.socket.set_multicast_ttl_v4(time_to_live)?;
+        if self.time_to_live.replace(Some(time_to_live)) != Some(time_to_live) {
+            self.socket.set_multicast_ttl_v4(time_to_live)?;
+        }
         self.socket
             .send_to(bytes, &SocketAddrV4::new(GROUP, 0).into())?;
         Ok(())
