@@ -42,16 +42,19 @@ impl Admission {
     /// Why not, in words for the peer.
     pub(crate) fn check(&self, peer: &UCred) -> Result<(), String> {
         let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
+        self.admit(pid, peer.uid(), peer.gid())
+    }
+
+    fn admit(&self, pid: Option<u32>, user: u32, group: u32) -> Result<(), String> {
         if pid.is_some_and(|pid| self.is_of_worker(pid)) {
             return Err("the plugin worker may not use the control socket".to_owned());
         }
-        let own = peer.uid() == 0 || peer.uid() == self.user || peer.gid() == self.group;
+        let own = user == 0 || user == self.user || group == self.group;
         if own || pid.is_some_and(|pid| groups(pid).contains(&self.group)) {
             return Ok(());
         }
         Err(format!(
-            "user {} is neither root nor in the daemon's group ({})",
-            peer.uid(),
+            "user {user} is neither root nor in the daemon's group ({})",
             self.group
         ))
     }
@@ -125,6 +128,23 @@ mod tests {
             admission(&[process::id()]).is_of_worker(child.id()),
             "a process that is gone can't be told from a worker's"
         );
+    }
+
+    #[test]
+    fn strangers_are_refused() {
+        let admission = Admission {
+            user: 4_000_001,
+            group: 4_000_002,
+            workers: Workers::default(),
+        };
+        let pid = Some(process::id());
+        admission.admit(pid, 0, 0).unwrap();
+        admission.admit(pid, 4_000_001, 7).unwrap();
+        admission.admit(pid, 7, 4_000_002).unwrap();
+        for pid in [pid, None] {
+            let why = admission.admit(pid, 7, 7).unwrap_err();
+            assert!(why.contains("user 7 is neither root nor"), "{why}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -163,6 +163,20 @@ async fn clients_that_neither_send_nor_read_are_sent_away() {
     daemon.ask(Request::Status).await.unwrap();
     drop(deaf);
     assert!(!daemon.task.is_finished());
+}
+
+#[tokio::test]
+async fn further_clients_wait_until_others_are_sent_away() {
+    let daemon = Daemon::start(&[]);
+    let mut silent: Vec<UnixStream> = (0..CONNECTIONS).map(|_| daemon.connect()).collect();
+    let asked = ask(daemon.directory.path().to_owned(), Request::Status);
+    asked.await.unwrap();
+    // The answer came in its turn: by then somebody had been sent away.
+    let sent_away = silent.iter_mut().any(|stream| {
+        stream.set_nonblocking(true).unwrap();
+        !matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    });
+    assert!(sent_away);
 }
 
 #[tokio::test]
