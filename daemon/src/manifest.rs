@@ -109,16 +109,20 @@ impl Manifest {
         self.addresses.iter().cloned().collect()
     }
 
-    /// Adds these, on disk before it returns. Call it before a configuration is applied.
+    /// Adds these, on disk before it returns. Call it before a configuration is applied. What is
+    /// `unmarked` was put into the kernel by somebody else, unless it is listed already: without
+    /// marks the list is all there is to tell by, so it stays out.
     ///
     /// # Errors
     /// [`ManifestError::Io`]; the list is then as it was.
     pub(crate) fn claim(
         &mut self,
         addresses: impl IntoIterator<Item = Owned>,
+        unmarked: &[Owned],
     ) -> Result<(), ManifestError> {
         let mut union = self.addresses.clone();
-        union.extend(addresses);
+        let new = addresses.into_iter();
+        union.extend(new.filter(|address| !unmarked.contains(address)));
         self.replace(union)
     }
 
@@ -260,8 +264,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (a, b) = (owned("10.0.0.1/24"), owned("10.0.0.2/24"));
         let mut first = Manifest::open(directory.path(), place("x")).unwrap();
-        first.claim([a.clone()]).unwrap();
-        first.claim([b.clone()]).unwrap();
+        first.claim([a.clone()], &[]).unwrap();
+        first.claim([b.clone()], &[]).unwrap();
         drop(first);
 
         let mut second = Manifest::open(directory.path(), place("x")).unwrap();
@@ -279,7 +283,7 @@ mod tests {
     fn the_addresses_of_another_boot_or_namespace_are_gone() {
         let directory = tempfile::tempdir().unwrap();
         let mut manifest = Manifest::open(directory.path(), place("x")).unwrap();
-        manifest.claim([owned("10.0.0.1/24")]).unwrap();
+        manifest.claim([owned("10.0.0.1/24")], &[]).unwrap();
 
         let rebooted = Manifest::open(directory.path(), place("y")).unwrap();
         assert!(rebooted.addresses().is_empty());
@@ -287,6 +291,21 @@ mod tests {
         elsewhere.network_namespace = "4:2".to_owned();
         let elsewhere = Manifest::open(directory.path(), elsewhere).unwrap();
         assert!(elsewhere.addresses().is_empty());
+    }
+
+    #[test]
+    fn what_was_there_before_us_is_not_claimed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (a, b) = (owned("10.0.0.1/24"), owned("10.0.0.2/24"));
+        let mut manifest = Manifest::open(directory.path(), place("x")).unwrap();
+        let configured = || [a.clone(), b.clone()];
+        manifest
+            .claim(configured(), std::slice::from_ref(&a))
+            .unwrap();
+        assert_eq!(manifest.addresses(), std::slice::from_ref(&b));
+        // Listed before, so it is there because of us.
+        manifest.claim(configured(), &configured()).unwrap();
+        assert_eq!(manifest.addresses(), [b]);
     }
 
     #[test]
@@ -314,7 +333,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let state = directory.path().join("missing");
         let mut manifest = Manifest::open(&state, place("x")).unwrap();
-        let error = manifest.claim([owned("10.0.0.1/24")]).unwrap_err();
+        let error = manifest.claim([owned("10.0.0.1/24")], &[]).unwrap_err();
         assert!(matches!(error, ManifestError::Io { .. }), "{error}");
         assert!(manifest.addresses().is_empty());
     }

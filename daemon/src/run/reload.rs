@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mainstay_core::input::Input;
 use mainstay_core::settings::Settings;
+use mainstay_kernel::route;
 use mainstay_protocol::Load;
 use tokio::sync::{Mutex, watch};
 
@@ -162,9 +163,12 @@ impl Configuration {
         config.settings.generation = generation;
         config.load.generation = generation;
         let prepared = self.prepare(state, &config).await?;
+        let unmarked = route::unmarked()
+            .await
+            .map_err(|error| Refusal::unavailable(error.to_string()))?;
         state
             .manifest
-            .claim(addresses(&config.settings))
+            .claim(addresses(&config.settings), &unmarked)
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
         state.generation = generation;
         let told = summary(&config.settings);

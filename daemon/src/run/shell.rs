@@ -96,7 +96,7 @@ async fn serve(
     let (log_sender, lines) = mpsc::channel(LINES);
     let (request_sender, requests) = mpsc::channel(REQUESTS);
     let (mailbox, inbox) = mailbox()?;
-    let (manifest, legacy, page) = inheritance(options, &config)?;
+    let (manifest, legacy, page) = inheritance(options, &config).await?;
     let thread = EngineThread {
         engine: Engine::new(clock::now(), &config.settings, legacy),
         inbox,
@@ -208,7 +208,7 @@ async fn serve(
 }
 
 /// What an earlier process has left, and the manifest that covers this configuration too.
-fn inheritance(
+async fn inheritance(
     options: &RunOptions,
     config: &Config,
 ) -> anyhow::Result<(Manifest, Legacy, ResumePage)> {
@@ -225,7 +225,8 @@ fn inheritance(
         records,
         manifest: manifest.addresses(),
     };
-    manifest.claim(super::reload::addresses(&config.settings))?;
+    let unmarked = route::unmarked().await?;
+    manifest.claim(super::reload::addresses(&config.settings), &unmarked)?;
     Ok((manifest, legacy, page))
 }
 

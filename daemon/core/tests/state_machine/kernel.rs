@@ -303,3 +303,30 @@ fn an_address_that_appears_after_a_reload_has_dropped_it_is_removed() {
     bench.answer_all();
     assert_eq!(bench.addresses, [prefix(OTHER)]);
 }
+
+#[test]
+fn without_marks_an_owners_address_that_was_there_before_stays_its_own() {
+    let mut bench = Bench::new(RouterSettings {
+        addresses: vec![prefix(OWN)],
+        ..with_priority(255)
+    });
+    let own = Address {
+        interface: INDEX,
+        prefix: prefix(OWN),
+        mark: Mark::Unknown,
+        secondary: false,
+    };
+    bench.input(Input::Snapshot(Snapshot {
+        links: vec![link(true)],
+        addresses: vec![own],
+    }));
+    assert_eq!(bench.state(), RouterState::Active);
+    assert_eq!(added(&bench), 0);
+    assert_eq!(bench.engine.owned_addresses(), []);
+    let removes = |effect: &Effect| matches!(effect, Effect::RemoveAddresses { .. });
+    bench.stop();
+    assert!(!bench.effects.iter().any(removes), "{:?}", bench.effects);
+    bench.run_for(20 * SECOND);
+    assert!(!bench.effects.iter().any(removes), "{:?}", bench.effects);
+    assert!(bench.engine.stopped());
+}

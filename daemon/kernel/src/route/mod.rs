@@ -19,6 +19,7 @@ mod release;
 mod table;
 #[cfg(test)]
 mod tests;
+mod unmarked;
 
 use std::io;
 
@@ -29,6 +30,7 @@ use tokio::sync::mpsc;
 
 pub use self::message::MARK;
 pub use self::release::{Outcome, Removal, remove_listed};
+pub use self::unmarked::unmarked;
 
 use self::batch::Change;
 use self::connection::{Connection, Incoming};

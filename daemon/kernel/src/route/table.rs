@@ -59,6 +59,15 @@ impl Table {
         }
     }
 
+    /// An empty one, as on a kernel that keeps no marks.
+    #[cfg(test)]
+    pub(super) fn without_marks() -> Self {
+        Self {
+            marks: Marks { kept: false },
+            ..Self::default()
+        }
+    }
+
     pub(super) fn link(&self, index: InterfaceIndex) -> Option<&Link> {
         self.links.get(&index)
     }
@@ -88,14 +97,19 @@ struct Marks {
 
 impl Default for Marks {
     fn default() -> Self {
-        let release = uname().ok();
-        let release = release.as_ref().and_then(|name| name.release().to_str());
         Self {
-            kept: release
-                .and_then(version)
-                .is_some_and(|version| version >= (5, 18)),
+            kept: keeps_marks(),
         }
     }
+}
+
+/// Whether the kernel keeps marks, by its release.
+pub(super) fn keeps_marks() -> bool {
+    let release = uname().ok();
+    let release = release.as_ref().and_then(|name| name.release().to_str());
+    release
+        .and_then(version)
+        .is_some_and(|version| version >= (5, 18))
 }
 
 impl Marks {
