@@ -7,10 +7,12 @@
 
 mod check;
 mod digest;
+pub(crate) mod duration;
 mod grants;
 mod hook;
 mod include;
 mod json;
+mod keepalived;
 mod names;
 mod password;
 mod places;

@@ -24,6 +24,7 @@
 pub mod frame;
 mod message;
 mod plugin;
+mod unknown_key;
 
 pub use message::{
     CheckSpec, Event, EventPayload, Fault, FaultKind, FromWorker, HookSpec, Load, LoadFault,
@@ -31,6 +32,7 @@ pub use message::{
     ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
+pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 
 /// Version of the frames. Both ends refuse any other.
 pub const VERSION: u32 = 1;

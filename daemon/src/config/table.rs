@@ -6,8 +6,10 @@
 
 use std::path::Path;
 
+use mainstay_protocol::{UNKNOWN_KEY, help_for_unknown_key};
 use toml::de::DeTable;
 
+use super::keepalived;
 use super::problem::{Place, Problem, Problems, Severity};
 use super::source::Source;
 use super::value::Value;
@@ -179,27 +181,11 @@ impl<'a> Table<'a> {
             if self.known.contains(&key) {
                 continue;
             }
-            let help = match nearest(key, self.known.iter().copied()) {
-                Some(near) => format!("did you mean \"{near}\"?"),
-                None => format!("what can stand here: {}", self.known.join(", ")),
-            };
+            let help = keepalived::in_place_of(key)
+                .unwrap_or_else(|| help_for_unknown_key(key, &self.known));
             self.spot
                 .member(key, name.span().start)
-                .error("there is no such key", Some(help));
+                .error(UNKNOWN_KEY, Some(help));
         }
     }
-}
-
-/// The candidate that somebody who wrote `word` may have meant.
-pub(super) fn nearest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let bound = 1 + word.chars().count() / 4;
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= bound)
-        .min()
-        .map(|(_, candidate)| candidate)
 }

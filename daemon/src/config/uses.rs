@@ -9,14 +9,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mainstay_protocol::{Limits, PluginSpec};
+use mainstay_protocol::{Limits, PluginSpec, nearest};
 use serde_json::Value as Json;
 
 use super::digest;
 use super::plugin::{Declared, PluginsTable};
 use super::problem::Place;
 use super::stock::Stock;
-use super::table::{Spot, nearest};
+use super::table::Spot;
 use super::value::Value;
 
 /// The plugins of a configuration, and what has been asked of them so far.

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use mainstay_protocol::nearest;
 use toml::de::DeValue;
 
-use super::table::{Spot, Table, nearest};
+use super::duration;
+use super::table::{Spot, Table};
 
 /// A value and where it stands.
 pub(super) struct Value<'a> {
@@ -88,19 +90,16 @@ impl<'a> Value<'a> {
 
     /// A duration with its unit, within a range.
     pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
-        const EXPECTED: &str = "a duration with its unit, such as \"2s\" or \"100ms\"";
         let Some(text) = self.content.as_str() else {
-            self.wrong_type(EXPECTED);
+            self.wrong_type(duration::EXPECTED);
             return None;
         };
-        let duration = match humantime::parse_duration(text) {
+        let duration = match duration::parse(text) {
             // "0" is the one number that the library takes without a unit; so do we.
             Ok(duration) => duration,
-            Err(error) => {
-                self.spot.error(
-                    format!("\"{}\" is no duration ({error})", text.escape_default()),
-                    Some(format!("expected {EXPECTED}")),
-                );
+            Err(message) => {
+                self.spot
+                    .error(message, Some(format!("expected {}", duration::EXPECTED)));
                 return None;
             }
         };

@@ -1,6 +1,8 @@
 //! A plugin's JSON Schema, and settings checked against it.
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
+use mainstay_protocol::{UNKNOWN_KEY, help_for_unknown_key};
 use serde_json::Value;
 
 /// The largest schema, in bytes.
@@ -40,15 +42,62 @@ impl Schema {
         })
     }
 
-    /// Everything that is wrong with these settings: a JSON Pointer and a sentence.
+    /// Everything that is wrong with these settings.
     #[must_use]
-    pub(crate) fn faults(&self, settings: &Value) -> Vec<(String, String)> {
+    pub(crate) fn faults(&self, settings: &Value) -> Vec<SchemaFault> {
         self.validator
             .iter_errors(settings)
+            .flat_map(|error| self.explain(&error))
             .take(FAULTS)
-            .map(|error| (error.instance_path().to_string(), error.to_string()))
             .collect()
     }
+
+    /// Keys in the words of the configuration, each at its own place; the rest in the library's.
+    fn explain(&self, error: &ValidationError<'_>) -> Vec<SchemaFault> {
+        let at = error.instance_path().to_string();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                let known = self.keys_beside(error.schema_path().as_str());
+                let unknown = unexpected.iter().map(|key| SchemaFault {
+                    pointer: format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")),
+                    message: UNKNOWN_KEY.to_owned(),
+                    help: Some(help_for_unknown_key(key, &known)),
+                });
+                unknown.collect()
+            }
+            ValidationErrorKind::Required { property } => vec![SchemaFault {
+                pointer: at,
+                message: format!("the key {property} is missing"),
+                help: None,
+            }],
+            _ => vec![SchemaFault {
+                pointer: at,
+                message: error.to_string(),
+                help: None,
+            }],
+        }
+    }
+
+    /// The properties of the part of the schema that has the keyword at this place.
+    fn keys_beside(&self, keyword: &str) -> Vec<&str> {
+        let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
+        self.document
+            .pointer(parent)
+            .and_then(|part| part.get("properties")?.as_object())
+            .map_or_else(Vec::new, |keys| keys.keys().map(String::as_str).collect())
+    }
+}
+
+/// Something that does not fit a schema.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct SchemaFault {
+    /// JSON Pointer into the settings.
+    pub(crate) pointer: String,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do, when that is known.
+    pub(crate) help: Option<String>,
 }
 
 #[cfg(test)]
@@ -68,14 +117,38 @@ mod tests {
                 .faults(&json!({"name": "nginx", "min": 1}))
                 .is_empty()
         );
-        let faults = schema.faults(&json!({"name": 1, "min": 0, "mni": 1}));
-        let mut places: Vec<&str> = faults.iter().map(|(place, _)| place.as_str()).collect();
-        places.sort_unstable();
-        assert_eq!(places, ["", "/min", "/name"]);
-        assert!(
-            faults.iter().any(|(_, what)| what.contains("mni")),
-            "{faults:?}"
-        );
+        let mut faults = schema.faults(&json!({"name": 1, "min": 0, "mni": 1, "a/b": 1}));
+        faults.sort_by(|a, b| a.pointer.cmp(&b.pointer));
+        let said: Vec<_> = faults
+            .iter()
+            .map(|fault| (fault.pointer.as_str(), fault.help.as_deref()))
+            .collect();
+        let expected = [
+            ("/a~1b", Some("what can stand here: min, name")),
+            ("/min", None),
+            ("/mni", Some("did you mean \"min\"?")),
+            ("/name", None),
+        ];
+        assert_eq!(said, expected);
+        let missing = schema.faults(&json!({}));
+        assert_eq!(missing[0].pointer, "");
+        assert_eq!(missing[0].message, "the key \"name\" is missing");
+    }
+
+    #[test]
+    fn an_unknown_key_deep_down_has_its_place_and_its_neighbours() {
+        let schema = Schema::new(
+            r##"{"type":"object","properties":{"servers":{"type":"array","items":{"$ref":"#/$defs/server"}}},
+                "$defs":{"server":{"type":"object","additionalProperties":false,"properties":{"port":{}}}}}"##,
+        )
+        .unwrap();
+        let faults = schema.faults(&json!({"servers": [{"port": 1}, {"prot": 2}]}));
+        let expected = SchemaFault {
+            pointer: "/servers/1/prot".to_owned(),
+            message: UNKNOWN_KEY.to_owned(),
+            help: Some("did you mean \"port\"?".to_owned()),
+        };
+        assert_eq!(faults, [expected]);
     }
 
     #[test]

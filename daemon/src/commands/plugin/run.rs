@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::grant::Grant;
 use super::text::columns;
 use super::{Failure, load_of, print, print_json, refused};
+use crate::config::duration;
 use crate::worker::{Source, run_once};
 
 /// What to run, and how.
@@ -135,7 +136,7 @@ fn settings(text: &str) -> Result<Value, String> {
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {
-    let timeout = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let timeout = duration::parse(text)?;
     let range = Duration::from_millis(1)..=Duration::from_secs(300);
     if range.contains(&timeout) {
         Ok(timeout)

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use mainstay_core::settings::Track;
+use mainstay_protocol::nearest;
 
 use crate::config::names::Unique;
-use crate::config::table::nearest;
 use crate::config::value::Value;
 
 /// Reads `track`: a list of `{ check = "nginx", weight = -20 }`, or of names alone.

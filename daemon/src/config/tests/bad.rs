@@ -10,6 +10,15 @@ const ROUTER: &str =
 
 const WHOLE: &[Case] = &[
     (
+        "[[vrrp_instance]]\n[[router]]\nvirtual_router_id = 51\nstate = \"MASTER\"\nunicast_peer = []\nname = \"a\"\ninterface = \"lo\"\nid = 1\naddresses = [\"10.0.0.1/24\"]",
+        &[
+            "mainstay.toml:1:3: vrrp_instance: there is no such key; this is keepalived's; write [[router]], with the name in `name`",
+            "mainstay.toml:3:1: router[0].virtual_router_id: there is no such key; this is keepalived's; write id",
+            "mainstay.toml:4:1: router[0].state: there is no such key; this is keepalived's; leave it out: each router starts as backup, and priority decides",
+            "mainstay.toml:5:1: router[0].unicast_peer: there is no such key; this is keepalived's; leave it out: Mainstay has nothing in its place",
+        ],
+    ),
+    (
         "x = ",
         &["mainstay.toml:1:5: string values must be quoted, expected literal string"],
     ),
@@ -178,7 +187,7 @@ const IN_ROUTER: &[Case] = &[
     (
         "advert-interval = \"1\"",
         &[
-            "mainstay.toml:6:19: router[0].advert-interval: \"1\" is no duration (time unit needed, for example 1sec or 1ms); expected a duration with its unit, such as \"2s\" or \"100ms\"",
+            "mainstay.toml:6:19: router[0].advert-interval: \"1\" is no duration: its unit is missing; expected a duration with its unit, such as \"2s\" or \"100ms\"",
         ],
     ),
     (

@@ -48,15 +48,17 @@ pub(super) async fn check(
             Some(help),
         )]);
     }
-    let wrong = |pointer: String, message: &str| {
+    let wrong = |pointer: String, message: &str, help: Option<String>| {
         let message = one_line(message, 2 * TEXT);
-        fault::of_use(name, subject.clone(), Some(pointer), message, None)
+        fault::of_use(name, subject.clone(), Some(pointer), message, help)
     };
     if let Some(schema) = &found.schema {
         let faults = schema.faults(settings);
         if !faults.is_empty() {
-            let faults = faults.into_iter().map(|(at, what)| wrong(at, &what));
-            return Err(faults.collect());
+            return Err(faults
+                .into_iter()
+                .map(|fault| wrong(fault.pointer, &fault.message, fault.help))
+                .collect());
         }
     }
     let text: Arc<str> = settings.to_string().into();
@@ -67,7 +69,7 @@ pub(super) async fn check(
             Ok(Answer::Problems(problems)) if !problems.is_empty() => {
                 let problems = problems.into_iter().take(KEPT);
                 return Err(problems
-                    .map(|problem| wrong(one_line(&problem.pointer, TEXT), &problem.message))
+                    .map(|problem| wrong(one_line(&problem.pointer, TEXT), &problem.message, None))
                     .collect());
             }
             Ok(_) => {}
