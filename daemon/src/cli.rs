@@ -111,7 +111,8 @@ enum Command {
 enum Plugin {
     /// Show what a plugin is, imports and would like to be granted
     Inspect {
-        /// The component
+        /// The component: its path, or its name in a plugin directory
+        #[arg(value_name = "COMPONENT")]
         file: PathBuf,
         /// Print JSON
         #[arg(long)]
@@ -153,6 +154,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Validate { file, strict } => {
             let reading = config::Options {
                 strict,
+                readers: config::Readers::of_units(),
                 ..config::Options::of_process(paths.plugin_dir.clone())
             };
             let file = file.as_ref().unwrap_or(&paths.config);
@@ -165,10 +167,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Reload => commands::reload::reload(&paths.runtime_dir),
         Command::Release => commands::release::release(&paths.runtime_dir, &paths.state_dir),
         Command::Plugin(Plugin::Inspect { file, json }) => {
+            let file = commands::plugin::component(&file, paths.plugin_dir.clone())?;
             commands::plugin::inspect(&paths.worker_of_command()?, &file, json)
         }
         Command::Plugin(Plugin::Run(arguments)) => {
-            commands::plugin::run(&paths.worker_of_command()?, &arguments)
+            let file = commands::plugin::component(&arguments.component, paths.plugin_dir.clone())?;
+            commands::plugin::run(&paths.worker_of_command()?, &file, &arguments)
         }
     }
 }

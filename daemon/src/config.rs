@@ -18,8 +18,9 @@ mod password;
 mod places;
 mod plugin;
 mod problem;
+mod readers;
 mod router;
-mod search;
+pub(crate) mod search;
 mod source;
 mod stock;
 mod table;
@@ -39,6 +40,7 @@ use places::Places;
 use plugin::PluginsTable;
 pub(crate) use problem::Problem;
 use problem::Problems;
+pub(crate) use readers::Readers;
 use router::{Identities, Surroundings};
 use source::Source;
 use stock::Stock;
@@ -54,6 +56,8 @@ pub(crate) struct Options {
     pub(crate) credentials: Option<PathBuf>,
     /// Whether a warning is an error.
     pub(crate) strict: bool,
+    /// Who else has to read it all.
+    pub(crate) readers: Readers,
 }
 
 impl Options {
@@ -63,6 +67,7 @@ impl Options {
             plugin_directories: search::plugin_directories(plugin_directory),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             strict: false,
+            readers: Readers::default(),
         }
     }
 }
@@ -131,6 +136,9 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
         .into_iter()
         .collect();
     let contents = contents?;
+    for source in std::iter::once(main).chain(&included) {
+        problems.extend(options.readers.warn_of_file(source.path()));
+    }
 
     let node = root.take("node").and_then(|value| value.name());
     let table = root.take_table("plugins");
@@ -172,6 +180,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
     let surroundings = Surroundings {
         checks: &check_names,
         credentials: options.credentials.as_deref(),
+        readers: &options.readers,
     };
     let mut identities = Identities::default();
     let routers = tables
@@ -182,6 +191,10 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
 
     let max_concurrent_runs = plugins.max_concurrent_runs();
     let (specs, plugin_places) = plugins.finish();
+    for spec in &specs {
+        let place = plugin_places.get(&spec.name);
+        problems.extend(place.and_then(|place| options.readers.warn_of_plugin(&spec.file, place)));
+    }
     Some(Config {
         node: node.map_or_else(search::host_name, str::to_owned),
         places: Places::new(plugin_places, &checks, &hooks),

@@ -143,3 +143,23 @@ fn a_wrong_command_line_is_told_from_a_failure() {
         assert!(text(&output.stdout).contains("mainstay"));
     }
 }
+
+#[test]
+fn a_plugin_that_is_not_there_is_said_to_be_nowhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().display();
+    for command in ["inspect", "run"] {
+        let named = ["plugin", command, "none.wasm", "--plugin-dir", "mine"];
+        let output = mainstay(directory.path(), &named);
+        assert_eq!(output.status.code(), Some(65), "{output:?}");
+        let said = text(&output.stderr);
+        let begin = format!(
+            "mainstay: there is no plugin at {path}/none.wasm or {path}/mine/none.wasm or "
+        );
+        assert!(said.starts_with(&begin), "{said}");
+        assert!(
+            said.ends_with("name its directory with --plugin-dir\n"),
+            "{said}"
+        );
+    }
+}

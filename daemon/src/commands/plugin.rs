@@ -3,32 +3,50 @@
 mod grant;
 mod inspect;
 mod run;
+mod settings;
 
 use std::path::{Path, PathBuf};
 
 use mainstay_protocol::{Load, PluginSpec};
 
 use super::{Failure, print, print_json, text};
+use crate::config::search;
 use crate::exit;
 use crate::worker::LoadError;
 pub(crate) use inspect::inspect;
 pub(crate) use run::{RunArguments, run};
 
+/// The component that the command line names.
+pub(crate) fn component(named: &Path, plugin_dir: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let directories = search::plugin_directories(plugin_dir);
+    search::component(named, &directories).map_err(|places| {
+        let places: Vec<String> = places
+            .iter()
+            .map(|place| place.display().to_string())
+            .collect();
+        Failure::new(
+            exit::DATA,
+            format!(
+                "there is no plugin at {}: give its path, or name its directory with --plugin-dir",
+                places.join(" or ")
+            ),
+        )
+    })
+}
+
 /// A load of this one component, which is named like its file.
-fn load_of(file: &Path) -> Result<Load, Failure> {
-    let path = std::path::absolute(file)
-        .map_err(|error| Failure::new(exit::DATA, format!("{}: {error}", file.display())))?;
-    let name = path.file_stem().map_or_else(
+fn load_of(file: &Path) -> Load {
+    let name = file.file_stem().map_or_else(
         || "plugin".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     );
-    Ok(Load {
+    Load {
         generation: 0,
         max_concurrent_runs: 1,
-        plugins: vec![spec(name, path)],
+        plugins: vec![spec(name, file.to_owned())],
         checks: Vec::new(),
         hooks: Vec::new(),
-    })
+    }
 }
 
 fn spec(name: String, file: PathBuf) -> PluginSpec {

@@ -9,7 +9,7 @@ use mainstay_kernel::route::{self, Outcome, Removal};
 use super::{Failure, print};
 use crate::control::{RuntimeDir, RuntimeDirError};
 use crate::exit;
-use crate::manifest::{Manifest, Place};
+use crate::manifest::{Manifest, ManifestError, Place};
 
 /// Removes what a daemon that no longer runs has left, and takes it out of the manifest.
 pub(crate) fn release(runtime_dir: &Path, state_dir: &Path) -> Result<ExitCode, Failure> {
@@ -17,13 +17,13 @@ pub(crate) fn release(runtime_dir: &Path, state_dir: &Path) -> Result<ExitCode, 
     let _held = RuntimeDir::take(runtime_dir).map_err(|error| {
         let code = match error {
             RuntimeDirError::Held { .. } => exit::UNAVAILABLE,
-            RuntimeDirError::Io { .. } => exit::IO,
+            RuntimeDirError::Io { .. } => exit::by_cause(&error, exit::IO),
         };
         Failure::new(code, error)
     })?;
     let place = Place::here()
         .map_err(|error| Failure::new(exit::IO, format!("where this is can't be told: {error}")))?;
-    let io = |error| Failure::new(exit::IO, error);
+    let io = |error: ManifestError| Failure::new(exit::by_cause(&error, exit::IO), error);
     let mut manifest = Manifest::open(state_dir, place).map_err(io)?;
     let listed = manifest.addresses();
     if listed.is_empty() {

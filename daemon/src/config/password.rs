@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use mainstay_core::settings::Password;
 use toml::de::DeValue;
 
+use super::router::Surroundings;
 use super::value::Value;
 
 /// How much of a file with a secret is read, in bytes.
@@ -14,7 +15,7 @@ const LIMIT: u64 = 4096;
 
 /// Reads `"1234"`, `{ file = "/path" }` or `{ credential = "name" }`. The secret never appears in a
 /// problem.
-pub(super) fn read(value: &Value<'_>, credentials: Option<&Path>) -> Option<Password> {
+pub(super) fn read(value: &Value<'_>, surroundings: &Surroundings<'_>) -> Option<Password> {
     let text = match value.content() {
         DeValue::String(text) => {
             if value.spot.readable_by_others() {
@@ -25,7 +26,7 @@ pub(super) fn read(value: &Value<'_>, credentials: Option<&Path>) -> Option<Pass
             }
             text.to_string()
         }
-        DeValue::Table(_) => stored(value, credentials)?,
+        DeValue::Table(_) => stored(value, surroundings)?,
         _ => {
             value.wrong_type("\"…\", { file = \"…\" } or { credential = \"…\" }");
             return None;
@@ -41,7 +42,7 @@ pub(super) fn read(value: &Value<'_>, credentials: Option<&Path>) -> Option<Pass
     password
 }
 
-fn stored(value: &Value<'_>, credentials: Option<&Path>) -> Option<String> {
+fn stored(value: &Value<'_>, surroundings: &Surroundings<'_>) -> Option<String> {
     let mut table = value.table()?;
     let file = table.take("file");
     let credential = table.take("credential");
@@ -50,7 +51,7 @@ fn stored(value: &Value<'_>, credentials: Option<&Path>) -> Option<String> {
         (Some(file), None) => (file.spot.clone(), file.path()?),
         (None, Some(credential)) => (
             credential.spot.clone(),
-            credential_path(&credential, credentials)?,
+            credential_path(&credential, surroundings.credentials)?,
         ),
         _ => {
             value
@@ -59,6 +60,9 @@ fn stored(value: &Value<'_>, credentials: Option<&Path>) -> Option<String> {
             return None;
         }
     };
+    if let Some((message, help)) = surroundings.readers.obstacle(&path) {
+        spot.warn(message, Some(help));
+    }
     let mut text = String::new();
     let read = File::open(&path).and_then(|file| file.take(LIMIT).read_to_string(&mut text));
     match read {

@@ -54,10 +54,11 @@ impl Problem {
 }
 
 impl fmt::Display for Problem {
-    /// One line: `FILE:LINE:COLUMN: KEY: what is wrong; what to do`.
+    /// One line: `FILE:LINE:COLUMN: KEY: what is wrong; what to do`. The alternate form leaves out
+    /// that it is a warning, for a log that says so itself.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place)?;
-        if self.severity == Severity::Warning {
+        if self.severity == Severity::Warning && !f.alternate() {
             f.write_str("warning: ")?;
         }
         if !self.key.is_empty() {
@@ -89,6 +90,11 @@ impl Problems {
     /// Adds one.
     pub(super) fn add(&self, problem: Problem) {
         self.0.borrow_mut().push(problem);
+    }
+
+    /// Adds these.
+    pub(super) fn extend(&self, problems: impl IntoIterator<Item = Problem>) {
+        self.0.borrow_mut().extend(problems);
     }
 
     /// All of them, in the order of files and lines: errors, and warnings. Strictness makes

@@ -16,6 +16,7 @@ use mainstay_core::settings::{
 };
 
 use super::names::Unique;
+use super::readers::Readers;
 use super::table::Table;
 use super::value::Value;
 
@@ -33,6 +34,8 @@ pub(super) struct Surroundings<'c> {
     pub(super) checks: &'c BTreeSet<String>,
     /// Where systemd puts credentials.
     pub(super) credentials: Option<&'c Path>,
+    /// Who else reads the files that it names.
+    pub(super) readers: &'c Readers,
 }
 
 /// Reads one `[[router]]`; `None` when so much is wrong that nothing can be made of it.
@@ -75,8 +78,7 @@ pub(super) fn read(
         version.and_then(|version| version::advert_interval(&value, version))
     });
     let authentication = auth.map_or(Some(Authentication::None), |value| {
-        version
-            .and_then(|version| version::authentication(&value, version, surroundings.credentials))
+        version.and_then(|version| version::authentication(&value, version, surroundings))
     });
     let checksum = checksum.map_or(Some(ChecksumForm::PseudoHeader), |value| {
         version.and_then(|version| version::checksum(&value, version))

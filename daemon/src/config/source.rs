@@ -81,6 +81,11 @@ impl Source {
         })
     }
 
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Parses the text, reporting every fault of its syntax; `None` when there was one.
     pub(super) fn parse(&self, problems: &Problems) -> Option<DeTable<'_>> {
         let (table, errors) = DeTable::parse_recoverable(&self.text);

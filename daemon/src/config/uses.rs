@@ -252,9 +252,13 @@ impl<'a> Plugins<'a> {
                 .map(|candidate| candidate.display().to_string())
                 .collect();
             places.dedup();
+            let otherwise = match named.is_absolute() {
+                true => "",
+                false => ", or name it by its absolute path in `file`",
+            };
             plugin.spot.error(
                 format!("the plugin file {} is missing", named.display()),
-                Some(format!("put it at {}", places.join(" or "))),
+                Some(format!("put it at {}{otherwise}", places.join(" or "))),
             );
         }
         found
@@ -271,14 +275,22 @@ impl<'a> Plugins<'a> {
             format!("did you mean \"{near}\"?")
         } else if let Some(refused) = self.stock.refused() {
             format!("stock plugins: {refused}")
+        } else if self.stock.names().next().is_none() {
+            let places: Vec<String> = self
+                .directories
+                .iter()
+                .map(|directory| directory.display().to_string())
+                .collect();
+            format!(
+                "declare it with [[plugin]]; there are no stock plugins in {}",
+                places.join(", ")
+            )
         } else {
             let names: Vec<&str> = known().collect();
-            let names = if names.is_empty() {
-                "none".to_owned()
-            } else {
+            format!(
+                "declare it with [[plugin]], or use one that is known: {}",
                 names.join(", ")
-            };
-            format!("declare it with [[plugin]], or use one that is known: {names}")
+            )
         };
         spot.error(format!("there is no plugin \"{name}\""), Some(help));
     }

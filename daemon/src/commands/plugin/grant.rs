@@ -77,6 +77,34 @@ impl FromStr for Grant {
     }
 }
 
+/// The options that say what a line of the configuration says. None for what a shell might read
+/// otherwise: the plugin has chosen part of it.
+pub(super) fn options(line: &str) -> Option<String> {
+    let table: toml::Table = line.parse().ok()?;
+    let mut options = Vec::new();
+    for (capability, keys) in table.get("permissions")?.as_table()? {
+        for (key, value) in keys.as_table()? {
+            let values = match value {
+                toml::Value::Array(values) => values.as_slice(),
+                value => std::slice::from_ref(value),
+            };
+            for value in values {
+                let value = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                let option = format!("{capability}.{key}={value}");
+                option.parse::<Grant>().ok()?;
+                let odd = |c: char| !(c.is_ascii_alphanumeric() || "._-:/=@+".contains(c));
+                if option.contains(odd) {
+                    return None;
+                }
+                options.push(format!("--grant {option}"));
+            }
+        }
+    }
+    Some(options.join(" "))
+}
+
 fn network(text: &str) -> Result<String, GrantError> {
     if text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok() {
         Ok(text.to_owned())
@@ -160,6 +188,36 @@ mod tests {
             ("probe.ports=http", GrantError::Port),
         ] {
             assert_eq!(text.parse::<Grant>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_the_configuration_is_said_in_options() {
+        for (line, expected) in [
+            (
+                "permissions.process = { names = [\"nginx\"], command-line = true }",
+                Some("--grant process.command-line=true --grant process.names=nginx"),
+            ),
+            (
+                "permissions.probe = { addresses = [\"10.0.0.5\"], ports = [80] }",
+                Some("--grant probe.addresses=10.0.0.5 --grant probe.ports=80"),
+            ),
+            ("permissions.process = { names = [\"$(reboot)\"] }", None),
+            ("nonsense", None),
+        ] {
+            let mut words: Option<Vec<_>> =
+                options(line).map(|text| text.split(" --").map(str::to_owned).collect());
+            if let Some(words) = &mut words {
+                words[0] = words[0].trim_start_matches("--").to_owned();
+                words.sort();
+            }
+            let expected: Option<Vec<String>> = expected.map(|text| {
+                text.trim_start_matches("--")
+                    .split(" --")
+                    .map(str::to_owned)
+                    .collect()
+            });
+            assert_eq!(words, expected, "{line}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::worker::{Source, load_once};
 
 /// Prints what is known of a component.
 pub(crate) fn inspect(worker: &Source, file: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let load = load_of(file)?;
+    let load = load_of(file);
     let plugins = load_once(worker, &load).map_err(|error| refused(error, file))?;
     let Some(plugin) = plugins.first() else {
         return Err(Failure::new(
@@ -33,7 +33,9 @@ fn render(plugin: &PluginInfo) -> String {
     match &plugin.described {
         Some((name, version, summary)) => {
             rows.push(row("plugin", format!("{name} {version}")));
-            rows.push(row("summary", summary.clone()));
+            if !summary.is_empty() {
+                rows.push(row("summary", summary.clone()));
+            }
         }
         None => rows.push(row(
             "plugin",
@@ -68,4 +70,28 @@ fn render(plugin: &PluginInfo) -> String {
 fn wished(wish: &Wish) -> String {
     let optional = if wish.optional { " (optional)" } else { "" };
     format!("{} {}{optional}", wish.capability, wish.scope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_shown_when_there_is_one() {
+        let mut plugin = PluginInfo {
+            name: "own".to_owned(),
+            sha256: "00".to_owned(),
+            size: 1024,
+            api: None,
+            roles: vec!["check".to_owned()],
+            imports: Vec::new(),
+            described: Some(("own".to_owned(), "0.1.0".to_owned(), String::new())),
+            settings_schema: None,
+            wishes: Vec::new(),
+            compile_us: 0,
+        };
+        assert!(!render(&plugin).contains("summary"));
+        plugin.described = Some(("own".to_owned(), "0.1.0".to_owned(), "Looks".to_owned()));
+        assert!(render(&plugin).contains("summary      Looks\n"));
+    }
 }

@@ -1,6 +1,6 @@
 //! `mainstay plugin run`: one run of a check in the production sandbox, with the real limits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use clap::Args;
 use mainstay_protocol::{CheckSpec, Outcome, RunReport, Status, WeightChange};
 use serde_json::Value;
 
-use super::grant::Grant;
+use super::grant::{self, Grant};
+use super::settings;
 use super::text::columns;
 use super::{Failure, load_of, print, print_json, refused};
 use crate::config::duration;
@@ -17,11 +18,14 @@ use crate::worker::{Source, run_once};
 
 /// What to run, and how.
 #[derive(Args, Debug)]
+#[command(
+    after_help = "Example: mainstay plugin run process --settings '{\"name\":\"nginx\"}' --grant process=nginx"
+)]
 pub(crate) struct RunArguments {
-    /// The component
-    file: PathBuf,
+    /// The component: its path, or its name in a plugin directory
+    pub(crate) component: PathBuf,
     /// The settings
-    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = settings)]
+    #[arg(long, value_name = "JSON", default_value = "{}", value_parser = object)]
     settings: Value,
     /// What the run may do, such as process=nginx or probe=10.0.0.5:80
     #[arg(long = "grant", value_name = "GRANT")]
@@ -35,8 +39,12 @@ pub(crate) struct RunArguments {
 }
 
 /// Runs a check once. The exit code tells the verdict.
-pub(crate) fn run(worker: &Source, arguments: &RunArguments) -> Result<ExitCode, Failure> {
-    let mut load = load_of(&arguments.file)?;
+pub(crate) fn run(
+    worker: &Source,
+    file: &Path,
+    arguments: &RunArguments,
+) -> Result<ExitCode, Failure> {
+    let mut load = load_of(file);
     for plugin in &mut load.plugins {
         for grant in &arguments.grants {
             grant.add_to(&mut plugin.grants);
@@ -55,8 +63,12 @@ pub(crate) fn run(worker: &Source, arguments: &RunArguments) -> Result<ExitCode,
         .first()
         .map_or("", |check| &check.name)
         .to_owned();
-    let report =
-        run_once(worker, &load, &check).map_err(|error| refused(error, &arguments.file))?;
+    let report = run_once(worker, &load, &check).map_err(|error| {
+        let advice = settings::advice(worker, &load, &error);
+        let mut failure = refused(error, file);
+        failure.lines.extend(advice);
+        failure
+    })?;
     if arguments.json {
         print_json(&report)?;
     } else {
@@ -119,6 +131,9 @@ fn render(report: &RunReport) -> String {
     for (call, line) in &report.denied {
         rows.push(row("denied", call.clone()));
         rows.push(row("", format!("this would grant it: {line}")));
+        if let Some(options) = grant::options(line) {
+            rows.push(row("", format!("here: {options}")));
+        }
     }
     rows.extend(report.log.iter().map(|(level, line)| {
         let level = format!("{level:?}").to_lowercase();
@@ -127,7 +142,7 @@ fn render(report: &RunReport) -> String {
     columns(&rows)
 }
 
-fn settings(text: &str) -> Result<Value, String> {
+fn object(text: &str) -> Result<Value, String> {
     match serde_json::from_str(text) {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err("settings are an object, such as {\"name\": \"nginx\"}".to_owned()),
@@ -200,14 +215,15 @@ mod tests {
              memory   2.0 MiB at most\n\
              called   process.count 1\n\
              denied   process.count\n         \
-             this would grant it: permissions.process.names = [\"nginx\"]\n"
+             this would grant it: permissions.process.names = [\"nginx\"]\n         \
+             here: --grant process.names=nginx\n"
         );
     }
 
     #[test]
     fn settings_are_an_object() {
-        assert!(settings("{\"a\": 1}").is_ok());
-        assert!(settings("[]").is_err());
-        assert!(settings("{").is_err());
+        assert!(object("{\"a\": 1}").is_ok());
+        assert!(object("[]").is_err());
+        assert!(object("{").is_err());
     }
 }

@@ -1,10 +1,10 @@
 //! What depends on the version of VRRP: intervals, authentication, checksum.
 
-use std::path::Path;
 use std::time::Duration;
 
 use mainstay_core::settings::{Authentication, ChecksumForm, Version};
 
+use super::Surroundings;
 use crate::config::password;
 use crate::config::value::Value;
 
@@ -50,7 +50,7 @@ pub(super) fn advert_interval(value: &Value<'_>, version: Version) -> Option<Dur
 pub(super) fn authentication(
     value: &Value<'_>,
     version: Version,
-    credentials: Option<&Path>,
+    surroundings: &Surroundings<'_>,
 ) -> Option<Authentication> {
     let mut table = value.table()?;
     let kind = table.require("type", "\"pass\"");
@@ -64,7 +64,7 @@ pub(super) fn authentication(
         return None;
     }
     kind?.one_of(&[("pass", ())])?;
-    password::read(&password?, credentials).map(Authentication::Pass)
+    password::read(&password?, surroundings).map(Authentication::Pass)
 }
 
 /// Reads `checksum` (`V3-12`, `V3-13`).

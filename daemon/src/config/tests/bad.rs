@@ -139,7 +139,7 @@ const WHOLE: &[Case] = &[
     (
         "[[plugin]]\nname = \"own\"\nsha256 = \"12\"\npermissions.http = {}\npermissions.probe = { addresses = [\"10.0.0.300\"], ports = [0] }\nlimits.memory = \"64\"",
         &[
-            "mainstay.toml:2:8: plugin[0].name: the plugin file own.wasm is missing; put it at plugins/own.wasm",
+            "mainstay.toml:2:8: plugin[0].name: the plugin file own.wasm is missing; put it at plugins/own.wasm, or name it by its absolute path in `file`",
             "mainstay.toml:3:10: plugin[0].sha256: this is no SHA-256 digest; expected 64 hexadecimal digits, as sha256sum prints them",
             "mainstay.toml:4:13: plugin[0].permissions.http: there is no such key; what can stand here: process, probe",
             "mainstay.toml:5:36: plugin[0].permissions.probe.addresses[0]: \"10.0.0.300\" is no address; an address such as 10.0.0.21 or a network such as 10.0.0.0/24",
@@ -313,4 +313,16 @@ fn settings_are_not_nested_without_end() {
     let errors = Fixture::new(&text).errors();
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].contains("nested deeper than 32 levels"));
+}
+
+#[test]
+fn without_stock_plugins_it_says_where_they_were_looked_for() {
+    let fixture = Fixture::new(INTRODUCTION);
+    fs::remove_file(fixture.path("plugins/stock.toml")).unwrap();
+    assert_eq!(
+        fixture.errors(),
+        [
+            "mainstay.toml:4:10: check[0].plugin: there is no plugin \"process\"; declare it with [[plugin]]; there are no stock plugins in plugins"
+        ]
+    );
 }

@@ -9,6 +9,7 @@ use mainstay_core::settings::{
 use mainstay_protocol::{Limits, Subject};
 use serde_json::json;
 
+use super::readers::Account;
 use super::*;
 
 fn good(text: &str) -> (Fixture, Config) {
@@ -428,4 +429,53 @@ fn durations_carry_their_unit() {
         assert_eq!(errors.len(), 1, "{text}: {errors:?}");
         assert!(errors[0].starts_with("mainstay.toml:4:12: check[0].interval: "));
     }
+}
+
+/// By a user that is neither the owner nor in the group of anything here.
+#[test]
+fn what_the_units_users_cannot_read_is_a_warning() {
+    let configuration = INTRODUCTION.replace("\"1234\"", "{ file = \"secret\" }");
+    let fixture = Fixture::new(&configuration);
+    fixture.write("secret", "1234");
+    let account = Account {
+        name: "mainstay".to_owned(),
+        user: 0x7fff_fff0,
+        groups: Vec::new(),
+    };
+    let options = Options {
+        readers: Readers {
+            daemon: Some(account.clone()),
+            worker: Some(account),
+        },
+        ..fixture.options()
+    };
+    let warnings = || {
+        let config = load(&fixture.path("mainstay.toml"), &options).unwrap();
+        let warnings = config.warnings.iter();
+        warnings
+            .map(|warning| fixture.relative(warning))
+            .collect::<Vec<_>>()
+    };
+    // A directory that is closed closes all that is in it.
+    fixture.chmod("", 0o700);
+    let closed = warnings();
+    assert_eq!(closed.len(), 3, "{closed:?}");
+    assert!(
+        closed.iter().all(|warning| warning.contains("g+x")),
+        "{closed:?}"
+    );
+
+    fixture.chmod("", 0o755);
+    assert_eq!(
+        warnings(),
+        [
+            "mainstay.toml: warning: the user mainstay cannot read mainstay.toml; for example chgrp mainstay mainstay.toml && chmod g+r mainstay.toml",
+            "mainstay.toml:4:10: warning: check[0].plugin: the user mainstay cannot read plugins/process.wasm; for example chgrp mainstay plugins/process.wasm && chmod g+r plugins/process.wasm",
+            "mainstay.toml:15:45: warning: router[0].auth.password.file: the user mainstay cannot read secret; for example chgrp mainstay secret && chmod g+r secret",
+        ]
+    );
+    for file in ["mainstay.toml", "plugins/process.wasm", "secret"] {
+        fixture.chmod(file, 0o644);
+    }
+    assert_eq!(warnings(), Vec::<String>::new());
 }
