@@ -17,6 +17,7 @@ SHELL = /bin/bash
 
 # One after the other: together they would share features, and wasmtime would be compiled again for the worker's tests.
 build:
+	@plugins/build.sh --needs
 	cargo build --release --package mainstay-worker
 	cargo build --release --package mainstay
 	plugins/build.sh
