@@ -479,3 +479,28 @@ fn what_the_units_users_cannot_read_is_a_warning() {
     }
     assert_eq!(warnings(), Vec::<String>::new());
 }
+
+#[test]
+fn the_example_is_right_as_it_is_installed() {
+    let example = include_str!("../../../dist/mainstay.toml");
+    let (_, config) = good(&example.replace("eth0", "lo"));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn the_configurations_of_the_introduction_are_right() {
+    let readme = include_str!("../../../../README.md").replace("eth0", "lo");
+    let blocks: Vec<&str> = readme
+        .split("```toml\n")
+        .skip(1)
+        .filter_map(|text| text.split_once("```").map(|(block, _)| block))
+        .collect();
+    let [first, _manifest, own] = blocks[..] else {
+        panic!("other blocks: {blocks:?}");
+    };
+    good(first);
+    let (_, routers) = first.split_once("[[router]]").unwrap();
+    let fixture = Fixture::new(&format!("{own}[[router]]{routers}"));
+    fixture.write("plugins/running.wasm", "running");
+    assert_eq!(fixture.errors(), Vec::<String>::new());
+}
