@@ -23,40 +23,38 @@ pub(super) fn advice(worker: &Source, load: &Load, error: &LoadError) -> Option<
 }
 
 fn usage(schema: &Value) -> String {
+    let none = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object);
+    let properties = properties.unwrap_or(&none);
+    let Some(first) = properties.keys().next() else {
+        return "mainstay: the plugin has no settings".to_owned();
+    };
     let required = schema.get("required").and_then(Value::as_array);
-    let example: Map<String, Value> = required
+    let mut shown: Vec<&str> = required
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
-        .map(|key| {
-            let property = properties.and_then(|properties| properties.get(key));
-            (key.to_owned(), property.map_or_else(|| json!("…"), sample))
-        })
         .collect();
-    let keys: Vec<&str> = properties
-        .into_iter()
-        .flat_map(Map::keys)
-        .map(String::as_str)
-        .collect();
-    let form = if example.is_empty() {
-        "{\"KEY\":VALUE}".to_owned()
-    } else {
-        Value::Object(example).to_string()
-    };
-    match keys.is_empty() {
-        true => "mainstay: the plugin has no settings".to_owned(),
-        false => format!(
-            "mainstay: give the settings as --settings '{form}'; keys: {}",
-            keys.join(", ")
-        ),
+    if shown.is_empty() {
+        shown.push(first);
     }
+    let example: Map<String, Value> = shown
+        .into_iter()
+        .map(|key| (key.to_owned(), sample(properties.get(key))))
+        .collect();
+    let keys: Vec<&str> = properties.keys().map(String::as_str).collect();
+    format!(
+        "mainstay: settings are given like --settings '{}'; there are: {}",
+        Value::Object(example),
+        keys.join(", ")
+    )
 }
 
 /// A value of the right type.
-fn sample(property: &Value) -> Value {
-    match property.get("type").and_then(Value::as_str) {
-        Some("integer" | "number") => property.get("minimum").cloned().unwrap_or_else(|| json!(1)),
+fn sample(property: Option<&Value>) -> Value {
+    let part = |name: &str| property.and_then(|property| property.get(name));
+    match part("type").and_then(Value::as_str) {
+        Some("integer" | "number") => part("minimum").cloned().unwrap_or_else(|| json!(1)),
         Some("boolean") => json!(true),
         Some("array") => json!([]),
         Some("object") => json!({}),
@@ -76,12 +74,12 @@ mod tests {
         });
         assert_eq!(
             usage(&schema),
-            "mainstay: give the settings as --settings '{\"name\":\"…\",\"port\":5}'; keys: name, port, slow"
+            "mainstay: settings are given like --settings '{\"name\":\"…\",\"port\":5}'; there are: name, port, slow"
         );
         let optional = json!({"properties": {"name": {}}});
         assert_eq!(
             usage(&optional),
-            "mainstay: give the settings as --settings '{\"KEY\":VALUE}'; keys: name"
+            "mainstay: settings are given like --settings '{\"name\":\"…\"}'; there are: name"
         );
         assert_eq!(usage(&json!({})), "mainstay: the plugin has no settings");
     }
