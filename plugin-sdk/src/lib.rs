@@ -19,7 +19,8 @@
 //! mainstay_plugin::check!(Running);
 //! ```
 //!
-//! In a package with `crate-type = ["cdylib"]`, `cargo build --release --target wasm32-wasip2` makes a component of it.
+//! In a package with `crate-type = ["cdylib"]`, `cargo build --release --target wasm32-wasip2` makes a component of it
+//! (`rustup target add wasm32-wasip2` once before).
 //! The configuration says where it is, what it may do, and how often it runs:
 //!
 //! ```toml
