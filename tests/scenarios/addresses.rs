@@ -109,10 +109,7 @@ fn one_that_is_taken_away_comes_back() -> Result<()> {
     if lacking("one_that_is_taken_away_comes_back", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.start()?;
     stage.a.host().ip("addr del 192.168.1.100/24 dev eth0")?;
     stage.until_only(Which::A, LONG)?;
@@ -129,10 +126,7 @@ fn advertised_added_announced_in_this_order() -> Result<()> {
     if lacking("advertised_added_announced_in_this_order", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     let watch = mainstay_lab::watch::AddressWatch::on(stage.a.host())?;
     stage.a.start()?;
     stage.until_only(Which::A, LONG)?;

@@ -30,10 +30,7 @@ fn plugin_run_says_what_would_grant_a_denied_call() -> Result<()> {
     ) {
         return Ok(());
     }
-    let stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let stage = Stage::pair(Router::fast)?;
     let (code, said) = plugin_run(&stage.a, &[])?;
     assert_eq!(
         code,
@@ -67,10 +64,7 @@ fn one_daemon_for_a_runtime_directory() -> Result<()> {
     if lacking("one_daemon_for_a_runtime_directory", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     let output = stage.a.control("status").output()?;
     assert_eq!(
         output.status.code(),
@@ -95,10 +89,7 @@ fn explain_tells_the_chain_of_causes() -> Result<()> {
     if lacking("explain_tells_the_chain_of_causes", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.start()?;
     stage.b.until_state(LONG, "backup")?;
     stage.lab.pull_cable(stage.a.host())?;

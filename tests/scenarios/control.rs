@@ -20,10 +20,7 @@ fn garbage_is_refused() -> Result<()> {
     if lacking("garbage_is_refused_by_the_control_socket", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.start()?;
     let framed = |body: &[u8]| [&(body.len() as u32).to_be_bytes(), body].concat();
     for (what, bytes) in [
@@ -57,10 +54,7 @@ fn clients_that_never_read() -> Result<()> {
     if lacking("clients_that_never_read", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.start()?;
     let watch = AddressWatch::on(stage.a.host())?;
     stage.capture.clear();
@@ -98,10 +92,7 @@ fn log_that_nobody_reads() -> Result<()> {
     if lacking("log_that_nobody_reads", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     // A pipe with a full buffer and a reader that never reads.
     let pipe = stage.a.host().files().join("log");
     stage.a.host().command("mkfifo").arg(&pipe).text()?;

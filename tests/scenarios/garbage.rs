@@ -133,7 +133,7 @@ fn counted(
         return Ok(());
     }
     const EACH: u64 = 20;
-    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
+    let mut stage = Stage::pair(router)?;
     stage.a.start()?;
     stage.until_only(Which::A, LONG)?;
     let watch = AddressWatch::on(stage.a.host())?;
@@ -186,7 +186,7 @@ fn failover_in_a_flood(
     if lacking(scenario, &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new((Mainstay, &router(100)), (Mainstay, &router(90)))?;
+    let mut stage = Stage::pair(router)?;
     stage.start()?;
     let kinds = kinds(stage.client.address());
     let before = counts(&stage.b, &kinds)?;
@@ -339,10 +339,7 @@ fn a_valid_advertisement_is_believed() -> Result<()> {
     if lacking("a_valid_advertisement_is_believed", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.a.start()?;
     stage.until_only(Which::A, LONG)?;
     let forger = Forger::on(&stage.client)?;

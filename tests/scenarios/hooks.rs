@@ -42,10 +42,7 @@ fn every_transition_in_order() -> Result<()> {
     if lacking("hooks_every_transition_in_order", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.a.configure(
         &(mainstay::configuration(&Router::fast(100)) + "\n[[hook]]\nplugin = \"log\"\n"),
     )?;
@@ -82,10 +79,7 @@ fn at_least_once_when_the_worker_dies() -> Result<()> {
     if lacking("hooks_at_least_once_when_the_worker_dies", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.a.configure(
         &(mainstay::configuration(&Router::fast(100)) + "\n[[hook]]\nplugin = \"log\"\n"),
     )?;

@@ -18,10 +18,7 @@ fn missing_until_it_appears_under_its_name() -> Result<()> {
     if lacking("missing_until_it_appears_under_its_name", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.a.configure(&configuration())?;
     let output = stage.a.validate()?;
     assert!(
@@ -75,10 +72,7 @@ fn without_an_address_of_its_own() -> Result<()> {
     if lacking("without_an_address_of_its_own", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.a.host().ip("addr del 192.168.1.101/24 dev eth0")?;
     stage.a.start()?;
     stage.a.until_state(SOON, "fault")?;

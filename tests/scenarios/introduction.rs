@@ -9,7 +9,7 @@ use mainstay_lab::node::{NginxCheck, Router};
 use mainstay_lab::skip::{Need, skip};
 use mainstay_lab::wait::{self, SOON};
 
-use crate::setup::{LONG, Stage, Which, lacking};
+use crate::setup::{LONG, Stage, Which, lacking_nginx};
 
 /// Its check, every two seconds.
 fn introduction(priority: u8, weight: i16) -> Router {
@@ -38,7 +38,9 @@ fn fast(priority: u8, weight: Option<i16>) -> Router {
 /// Stops nginx on a and starts it again.
 fn nginx_decides(scenario: &str, nodes: [Implementation; 2], routers: [&Router; 2]) -> Result<()> {
     // keepalived changes its groups to run its check, which user namespaces forbid.
-    if lacking(scenario, &nodes) || (nodes[0] == Keepalived && skip(scenario, &[Need::Machine])) {
+    if lacking_nginx(scenario, &nodes)
+        || (nodes[0] == Keepalived && skip(scenario, &[Need::Machine]))
+    {
         return Ok(());
     }
     let mut stage = Stage::new((nodes[0], routers[0]), (nodes[1], routers[1]))?;
@@ -83,10 +85,10 @@ fn hard_condition() -> Result<()> {
 
 #[test]
 fn hard_condition_is_a_fault_by_name() -> Result<()> {
-    if lacking("hard_condition_is_a_fault_by_name", &[Mainstay]) {
+    if lacking_nginx("hard_condition_is_a_fault_by_name", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new((Mainstay, &fast(100, None)), (Mainstay, &fast(90, None)))?;
+    let mut stage = Stage::pair(|priority| fast(priority, None))?;
     // Nginx nowhere: a check that says no keeps a node out from the start.
     stage.a.start()?;
     stage.a.until_state(SOON, "fault")?;
@@ -111,13 +113,10 @@ fn hard_condition_is_a_fault_by_name() -> Result<()> {
 /// beats 90 + 2.
 #[test]
 fn weight_that_cannot_work_is_named() -> Result<()> {
-    if lacking("weight_that_cannot_work_is_named", &[Mainstay]) {
+    if lacking_nginx("weight_that_cannot_work_is_named", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &fast(100, Some(2))),
-        (Mainstay, &fast(90, Some(2))),
-    )?;
+    let mut stage = Stage::pair(|priority| fast(priority, Some(2)))?;
     let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
     // A must hear b once to know its priority.
     stage.b.start()?;

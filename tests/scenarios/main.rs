@@ -7,6 +7,7 @@ mod addresses;
 mod cable;
 mod commands;
 mod control;
+mod demo;
 mod garbage;
 mod hooks;
 mod interfaces;

@@ -14,7 +14,7 @@ use mainstay_lab::wait;
 use mainstay_lab::watch::AddressWatch;
 use nix::sys::signal::{Signal, kill};
 
-use crate::setup::{LONG, Stage, lacking};
+use crate::setup::{LONG, Stage, lacking_nginx};
 
 /// A condition that is met as long as plugins run; how long the worker is away does not matter.
 fn router() -> Router {
@@ -40,7 +40,7 @@ fn misbehaving(name: &str, behaviour: &str) -> String {
 /// Whether a scenario has to be left out for want of the plugin.
 fn lacking_plugin(scenario: &str) -> bool {
     let file = mainstay::misbehaving();
-    lacking(scenario, &[Mainstay]) || skip(scenario, &[Need::File(file)])
+    lacking_nginx(scenario, &[Mainstay]) || skip(scenario, &[Need::File(file)])
 }
 
 #[test]
@@ -201,10 +201,7 @@ fn one_that_never_answers_keeps_its_router_out() -> Result<()> {
     if lacking_plugin("one_that_never_answers_keeps_its_router_out") {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     let text = mainstay::configuration(&Router::fast(100))
         + "track = [\"loop\"]\n"
         + &misbehaving("loop", "loop");

@@ -174,10 +174,7 @@ fn validate_run_and_reload_refuse() -> Result<()> {
     if lacking("validate_run_and_reload_refuse", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     let good = mainstay::configuration(&Router::fast(100)) + "\n";
     let first_line = good.lines().count();
     stage.a.start()?;
@@ -235,10 +232,7 @@ fn every_error_at_once() -> Result<()> {
     if lacking("every_error_at_once", &[Mainstay]) {
         return Ok(());
     }
-    let stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let stage = Stage::pair(Router::fast)?;
     let text_of_three = mainstay::configuration(&Router::fast(100))
         + "prioritty = 1\n[[check]]\nname = \"a\"\nplugin = \"process\"\nsettings = {}\ninterval = 7\n[[hook]]\nplugin = \"nowhere\"\n";
     stage.a.configure(&text_of_three)?;
@@ -256,10 +250,7 @@ fn a_file_that_cannot_be_read() -> Result<()> {
     if lacking("a_file_that_cannot_be_read", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.a.start()?;
     stage.until_only(Which::A, LONG)?;
     fs::remove_file(stage.a.configuration())?;

@@ -9,11 +9,11 @@ use mainstay_lab::node::{NginxCheck, Router, VIRTUAL};
 use mainstay_lab::wait::{self, SOON};
 use mainstay_lab::watch::AddressWatch;
 
-use crate::setup::{LONG, Stage, Which, lacking};
+use crate::setup::{LONG, Stage, Which, lacking, lacking_nginx};
 
 /// Killed and started at once: the address stays where it is, the peer notices nothing.
 fn adopts(scenario: &str, peer: Implementation) -> Result<()> {
-    if lacking(scenario, &[Mainstay, peer]) {
+    if lacking_nginx(scenario, &[Mainstay, peer]) {
         return Ok(());
     }
     // The down interval of 3.6 s leaves time to start, on a busy machine too.
@@ -77,7 +77,7 @@ fn lets_go_when_a_peer_took_over() -> Result<()> {
         preempt: false,
         ..Router::fast(priority)
     };
-    let mut stage = Stage::new((Mainstay, &kept(100)), (Mainstay, &kept(90)))?;
+    let mut stage = Stage::pair(kept)?;
     stage.a.start()?;
     stage.until_only(Which::A, LONG)?;
     stage.b.start()?;

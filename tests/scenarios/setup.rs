@@ -36,6 +36,15 @@ impl Stage {
         })
     }
 
+    /// Two nodes of Mainstay alike but for the priority, which is 100 on a and 90 on b.
+    pub(crate) fn pair(router: impl Fn(u8) -> Router) -> Result<Self> {
+        let nodes = [100, 90].map(router);
+        Self::new(
+            (Implementation::Mainstay, &nodes[0]),
+            (Implementation::Mainstay, &nodes[1]),
+        )
+    }
+
     /// Starts both daemons and waits until a alone holds the address.
     pub(crate) fn start(&mut self) -> Result<()> {
         self.b.start()?;
@@ -74,6 +83,11 @@ pub(crate) enum Which {
 
 /// Longer than any takeover takes, on a busy machine too.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
+
+/// As [`lacking`], for a scenario with nginx on its nodes.
+pub(crate) fn lacking_nginx(scenario: &str, nodes: &[Implementation]) -> bool {
+    lacking(scenario, nodes) || skip(scenario, &[Need::Executable("nginx")])
+}
 
 /// What the scenarios of two nodes need.
 pub(crate) fn lacking(scenario: &str, nodes: &[Implementation]) -> bool {

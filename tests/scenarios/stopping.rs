@@ -86,10 +86,7 @@ fn lets_go_when_nobody_takes_over() -> Result<()> {
     if lacking("lets_go_when_nobody_takes_over", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     stage.a.start()?;
     stage.until_only(Which::A, LONG)?;
     // Bounded, and the daemon ends well.

@@ -14,7 +14,7 @@ use mainstay_lab::watch::AddressWatch;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::setup::{LONG, Stage, lacking};
+use crate::setup::{LONG, Stage, lacking, lacking_nginx};
 
 /// A condition, so that a check that is lost for good would be seen as a failover.
 fn router(priority: u8, stale_after: Option<Duration>) -> Router {
@@ -64,13 +64,10 @@ fn assert_undisturbed(stage: &Stage, watches: &[AddressWatch]) {
 
 #[test]
 fn killed_fifty_times() -> Result<()> {
-    if lacking("worker_killed_fifty_times", &[Mainstay]) {
+    if lacking_nginx("worker_killed_fifty_times", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &router(100, PATIENT)),
-        (Mainstay, &router(90, PATIENT)),
-    )?;
+    let mut stage = Stage::pair(|priority| router(priority, PATIENT))?;
     let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
     stage.start()?;
     wait::until_true(SOON, "the check runs", || Ok(runs(&stage.a)? > 2))?;
@@ -104,13 +101,10 @@ fn killed_fifty_times() -> Result<()> {
 
 #[test]
 fn stopped() -> Result<()> {
-    if lacking("worker_stopped", &[Mainstay]) {
+    if lacking_nginx("worker_stopped", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &router(100, PATIENT)),
-        (Mainstay, &router(90, PATIENT)),
-    )?;
+    let mut stage = Stage::pair(|priority| router(priority, PATIENT))?;
     let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
     stage.start()?;
     wait::until_true(SOON, "the check runs", || Ok(runs(&stage.a)? > 2))?;
@@ -137,13 +131,10 @@ fn stopped() -> Result<()> {
 /// A check without its worker is stale after a while, and that decides: fail closed.
 #[test]
 fn gone_for_longer_than_a_report_counts() -> Result<()> {
-    if lacking("worker_gone_for_longer_than_a_report_counts", &[Mainstay]) {
+    if lacking_nginx("worker_gone_for_longer_than_a_report_counts", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &router(100, None)),
-        (Mainstay, &router(90, None)),
-    )?;
+    let mut stage = Stage::pair(|priority| router(priority, None))?;
     let _nginx = (Nginx::start(stage.a.host())?, Nginx::start(stage.b.host())?);
     stage.start()?;
     // Its reports count for three intervals and the timeout, 0.8 s. A stopped worker is replaced
@@ -161,10 +152,7 @@ fn killed_while_it_loads() -> Result<()> {
     if lacking("worker_killed_while_it_loads", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::new(
-        (Mainstay, &Router::fast(100)),
-        (Mainstay, &Router::fast(90)),
-    )?;
+    let mut stage = Stage::pair(Router::fast)?;
     let text = mainstay_lab::mainstay::configuration(&Router::fast(100));
     stage
         .a
