@@ -60,6 +60,23 @@ fn plugin_run_says_what_would_grant_a_denied_call() -> Result<()> {
 }
 
 #[test]
+fn plugin_inspect_tells_what_a_plugin_is() -> Result<()> {
+    if lacking("plugin_inspect_tells_what_a_plugin_is", &[Mainstay]) {
+        return Ok(());
+    }
+    let stage = Stage::pair(Router::fast)?;
+    let said = mainstay::command(&stage.a, "plugin")
+        .arg("inspect")
+        .arg(mainstay::plugins().join("process.wasm"))
+        .arg(format!("--worker={}", mainstay::worker().display()))
+        .text()?;
+    for part in ["check", "mainstay:plugin/process@", "sha256", "\"min\""] {
+        assert!(said.contains(part), "nothing of {part} in {said}");
+    }
+    Ok(())
+}
+
+#[test]
 fn one_daemon_for_a_runtime_directory() -> Result<()> {
     if lacking("one_daemon_for_a_runtime_directory", &[Mainstay]) {
         return Ok(());

@@ -10,6 +10,7 @@ mod control;
 mod demo;
 mod garbage;
 mod hooks;
+mod install;
 mod interfaces;
 mod interoperation;
 mod introduction;

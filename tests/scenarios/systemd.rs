@@ -137,6 +137,23 @@ fn starts_reloads_and_stops() -> Result<()> {
     let status = booted.system.text(&["mainstay", "status", "--json"])?;
     assert!(status.contains("VI_1"), "{status}");
     booted.until_active()?;
+    wait::until_true(
+        SOON,
+        "the journal has the transition, with its fields",
+        || {
+            let lines = booted.system.text(&[
+                "journalctl",
+                "--no-pager",
+                "--output=cat",
+                "MAINSTAY_ROUTER=VI_1",
+                "MAINSTAY_TO=active",
+            ])?;
+            // One line per transition.
+            let told = lines.matches("VI_1 is active: no advertisement").count();
+            anyhow::ensure!(told < 2, "{lines}");
+            Ok(told == 1)
+        },
+    )?;
 
     // An invalid file: the reload fails with its message, and nothing changes.
     let watch = AddressWatch::on(&booted.host)?;

@@ -34,12 +34,12 @@ pub fn misbehaving() -> PathBuf {
 }
 
 /// Cargo's target directory.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     std::env::var_os("MAINSTAY_BUILD").map_or_else(|| tree().join("target"), PathBuf::from)
 }
 
 /// The source tree.
-pub(crate) fn tree() -> PathBuf {
+pub fn tree() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.parent().unwrap_or(tests).to_owned()
 }
