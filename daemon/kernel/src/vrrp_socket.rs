@@ -14,6 +14,7 @@ use nix::sys::socket::{
     sockopt,
 };
 use nix::sys::time::TimeSpec;
+use rustix::net::netdevice::name_to_index;
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 
 use crate::{clock, ipv4, vrid_filter};
@@ -86,7 +87,8 @@ impl VrrpSocket {
         // before that.
         socket.attach_filter(vrid_filter::NOTHING)?;
         socket.bind_device(Some(name.as_bytes()))?;
-        if nix::net::if_::if_nametoindex(name)? != interface.0 {
+        // Asked of this socket: the C library would open one more, and hide why it can't.
+        if name_to_index(&socket, name)? != interface.0 {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("interface {name} no longer has the index {}", interface.0),

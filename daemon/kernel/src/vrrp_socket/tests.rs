@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, SocketAddrV4};
 
 use mainstay_core::address::Prefix;
+use rustix::process::{Resource, Rlimit};
 
 use super::*;
 use crate::lab::{self, Ear, Hand, Namespace, PATIENCE};
@@ -403,5 +404,26 @@ fn a_link_that_goes_down_and_up_is_heard_again() {
             .send(HERE, ALL_VIRTUAL_ROUTERS, &advertisement(51))
             .unwrap();
         assert_eq!(next(&mut receiver).bytes, advertisement(51));
+    });
+}
+
+/// Descriptors of this process are few: the error says so, whichever call needs one.
+#[test]
+fn without_a_descriptor_to_spare_the_reason_is_told() {
+    let name = "without_a_descriptor_to_spare_the_reason_is_told";
+    lab::run_async(name, || async {
+        let cable = Cable::new().await;
+        let limit = rustix::process::getrlimit(Resource::Nofile);
+        // The lowest number that is free is what the next descriptor gets.
+        let free = u64::try_from(cable.open(&[7]).as_fd().as_raw_fd()).unwrap();
+        let open_with = |most: u64| {
+            let current = Some(most);
+            rustix::process::setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+            let result = VrrpSocket::open(cable.here, "left", &[7]);
+            rustix::process::setrlimit(Resource::Nofile, limit).unwrap();
+            result.map(drop).map_err(|error| error.raw_os_error())
+        };
+        assert_eq!(open_with(free), Err(Some(libc::EMFILE)));
+        assert_eq!(open_with(free + 1), Ok(()), "one is enough");
     });
 }
