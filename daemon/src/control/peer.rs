@@ -23,6 +23,15 @@ pub(crate) struct Admission {
     workers: Workers,
 }
 
+/// As whom a peer is let in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Standing {
+    /// Root, or the daemon's own user, as which systemd asks for a reload.
+    Own,
+    /// A member of the daemon's group.
+    Member,
+}
+
 /// Process ids of the workers that run as children of this daemon.
 pub(crate) type Workers = Arc<Mutex<BTreeSet<u32>>>;
 
@@ -36,22 +45,24 @@ impl Admission {
         }
     }
 
-    /// Whether this peer may ask.
+    /// Whether this peer may ask, and as whom.
     ///
     /// # Errors
     /// Why not, in words for the peer.
-    pub(crate) fn check(&self, peer: &UCred) -> Result<(), String> {
+    pub(super) fn check(&self, peer: &UCred) -> Result<Standing, String> {
         let pid = peer.pid().and_then(|pid| u32::try_from(pid).ok());
         self.admit(pid, peer.uid(), peer.gid())
     }
 
-    fn admit(&self, pid: Option<u32>, user: u32, group: u32) -> Result<(), String> {
+    fn admit(&self, pid: Option<u32>, user: u32, group: u32) -> Result<Standing, String> {
         if pid.is_some_and(|pid| self.is_of_worker(pid)) {
             return Err("the plugin worker may not use the control socket".to_owned());
         }
-        let own = user == 0 || user == self.user || group == self.group;
-        if own || pid.is_some_and(|pid| groups(pid).contains(&self.group)) {
-            return Ok(());
+        if user == 0 || user == self.user {
+            return Ok(Standing::Own);
+        }
+        if group == self.group || pid.is_some_and(|pid| groups(pid).contains(&self.group)) {
+            return Ok(Standing::Member);
         }
         Err(format!(
             "user {user} is neither root nor in the daemon's group ({})",
@@ -138,9 +149,9 @@ mod tests {
             workers: Workers::default(),
         };
         let pid = Some(process::id());
-        admission.admit(pid, 0, 0).unwrap();
-        admission.admit(pid, 4_000_001, 7).unwrap();
-        admission.admit(pid, 7, 4_000_002).unwrap();
+        assert_eq!(admission.admit(pid, 0, 0), Ok(Standing::Own));
+        assert_eq!(admission.admit(pid, 4_000_001, 7), Ok(Standing::Own));
+        assert_eq!(admission.admit(pid, 7, 4_000_002), Ok(Standing::Member));
         for pid in [pid, None] {
             let why = admission.admit(pid, 7, 7).unwrap_err();
             assert!(why.contains("user 7 is neither root nor"), "{why}");

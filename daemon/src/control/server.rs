@@ -2,22 +2,25 @@
 
 use std::fs::{self, Permissions};
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::frame::{self, FrameError, REQUEST_LIMIT, RESPONSE_LIMIT};
+use super::peer::Standing;
 use super::{Admission, Request, Response, RuntimeDir, SOCKET};
 
-/// Connections at a time; further ones wait in the kernel.
-pub(super) const CONNECTIONS: usize = 16;
+/// Connections at a time of root and the daemon's own user, and as many of the group's members. They
+/// are counted apart, so that no member can keep root waiting.
+pub(super) const CONNECTIONS: usize = 32;
 
 /// How long a client may take for its request, and to read the response.
 const CLIENT_LIMIT: Duration = Duration::from_secs(2);
@@ -62,25 +65,22 @@ pub(crate) async fn serve<F>(
 ) where
     F: Future<Output = Response> + Send + 'static,
 {
-    serve_within(CLIENT_LIMIT, listener, admission, handle).await;
+    let admit = move |peer: &UCred| admission.check(peer);
+    serve_within(CLIENT_LIMIT, listener, admit, handle).await;
 }
 
 /// As [`serve`], with this limit for a client's reading and writing.
 pub(super) async fn serve_within<F>(
     limit: Duration,
     listener: Listener,
-    admission: Admission,
+    admit: impl Fn(&UCred) -> Result<Standing, String>,
     handle: impl Fn(Request) -> F + Send + Sync + 'static,
 ) where
     F: Future<Output = Response> + Send + 'static,
 {
     let handle = Arc::new(handle);
-    let mut connections = JoinSet::new();
+    let (mut own, mut members) = (JoinSet::new(), JoinSet::new());
     loop {
-        while connections.len() >= CONNECTIONS {
-            connections.join_next().await;
-        }
-        while connections.try_join_next().is_some() {}
         let stream = match listener.listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -90,34 +90,53 @@ pub(super) async fn serve_within<F>(
                 continue;
             }
         };
-        let refusal = match stream.peer_cred() {
-            Ok(peer) => admission.check(&peer).err(),
-            Err(error) => Some(error.to_string()),
+        let admitted = match stream.peer_cred() {
+            Ok(peer) => admit(&peer),
+            Err(error) => Err(error.to_string()),
         };
+        let connections = match admitted {
+            Ok(Standing::Own) => &mut own,
+            Ok(Standing::Member) => &mut members,
+            Err(reason) => {
+                refuse(stream, &reason);
+                continue;
+            }
+        };
+        while connections.try_join_next().is_some() {}
+        if connections.len() >= CONNECTIONS {
+            refuse(stream, &format!("{CONNECTIONS} connections are open"));
+            continue;
+        }
         let handle = Arc::clone(&handle);
         connections.spawn(async move {
-            if let Err(error) = answer(stream, limit, refusal, &*handle).await {
+            if let Err(error) = answer(stream, limit, &*handle).await {
                 tracing::debug!(%error, "a control connection ended early");
             }
         });
     }
 }
 
+/// Sends a client away unheard, without waiting for it: the answer fits into any socket's buffer.
+fn refuse(stream: UnixStream, reason: &str) {
+    let response = Response::failed(format!("refused: {reason}"));
+    let sent = frame::encode(&response, RESPONSE_LIMIT)
+        .and_then(|frame| Ok(stream.into_std()?.write_all(&frame)?));
+    if let Err(error) = sent {
+        tracing::debug!(%error, "a control connection was refused without an answer");
+    }
+}
+
 async fn answer<F: Future<Output = Response>>(
     mut stream: UnixStream,
     limit: Duration,
-    refusal: Option<String>,
     handle: &impl Fn(Request) -> F,
 ) -> Result<(), FrameError> {
-    let response = match refusal {
-        Some(reason) => Response::failed(format!("refused: {reason}")),
-        None => match within(limit, read(&mut stream)).await {
-            Ok(request) => handle(request).await,
-            Err(error @ (FrameError::Json(_) | FrameError::TooLong { .. })) => {
-                Response::failed(format!("not understood: {error}"))
-            }
-            Err(FrameError::Io(error)) => return Err(error.into()),
-        },
+    let response = match within(limit, read(&mut stream)).await {
+        Ok(request) => handle(request).await,
+        Err(error @ (FrameError::Json(_) | FrameError::TooLong { .. })) => {
+            Response::failed(format!("not understood: {error}"))
+        }
+        Err(FrameError::Io(error)) => return Err(error.into()),
     };
     let frame = match frame::encode(&response, RESPONSE_LIMIT) {
         Ok(frame) => frame,

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use mainstay_core::status::{InterfaceStatus, Status};
 use tempfile::TempDir;
+use tokio::net::unix::UCred;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::client::ClientError;
+use super::peer::Standing;
 use super::server::{CONNECTIONS, serve_within};
 use super::*;
 use crate::worker::WorkerStatus;
@@ -29,19 +31,34 @@ struct Daemon {
 
 impl Daemon {
     fn start(workers: &[u32]) -> Self {
+        let admission = Admission::new(Arc::new(Mutex::new(workers.iter().copied().collect())));
+        Self::admitting(LIMIT, move |peer| admission.check(peer))
+    }
+
+    fn admitting(
+        limit: Duration,
+        admit: impl Fn(&UCred) -> Result<Standing, String> + Send + 'static,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let runtime_dir = RuntimeDir::take(directory.path()).unwrap();
         let listener = Listener::bind(&runtime_dir).unwrap();
-        let admission = Admission::new(Arc::new(Mutex::new(workers.iter().copied().collect())));
         let task = tokio::spawn(async move {
             let _held = runtime_dir;
-            serve_within(LIMIT, listener, admission, answer).await;
+            serve_within(limit, listener, admit, answer).await;
         });
         Self { directory, task }
     }
 
     fn connect(&self) -> UnixStream {
         UnixStream::connect(self.directory.path().join(SOCKET)).unwrap()
+    }
+
+    /// Asks until there is room.
+    async fn until_answered(&self) {
+        while !matches!(
+            self.ask(Request::Status).await.unwrap(),
+            Response::Status(_)
+        ) {}
     }
 
     async fn ask(&self, question: Request) -> Result<Response, ClientError> {
@@ -146,32 +163,62 @@ async fn garbage_is_answered_and_harms_nobody() {
     daemon.ask(Request::Status).await.unwrap();
 }
 
+/// Says as whom each connection comes, in their order.
+fn one_by_one(
+    standings: impl IntoIterator<Item = Standing, IntoIter: Send + 'static>,
+) -> impl Fn(&UCred) -> Result<Standing, String> + Send {
+    let standings = Mutex::new(standings.into_iter());
+    move |_| Ok(standings.lock().unwrap().next().unwrap())
+}
+
+#[tokio::test]
+async fn members_that_say_nothing_keep_nobody_but_members_waiting() {
+    let members = std::iter::repeat_n(Standing::Member, CONNECTIONS + 1);
+    let then = std::iter::once(Standing::Own).chain(std::iter::repeat(Standing::Member));
+    // None of them is ever sent away for its silence.
+    let daemon = Daemon::admitting(Duration::MAX, one_by_one(members.chain(then)));
+    let mut silent: Vec<UnixStream> = (0..=CONNECTIONS).map(|_| daemon.connect()).collect();
+    let mut refused = silent.pop().unwrap();
+
+    let root = daemon.ask(Request::Status).await.unwrap();
+    assert_eq!(root, Response::Status(Box::new(document())));
+    let text = spawn_blocking(move || {
+        let mut text = Vec::new();
+        refused.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    assert!(text.await.unwrap().contains("32 connections are open"));
+
+    // One that goes makes room.
+    silent.pop();
+    daemon.until_answered().await;
+}
+
 #[tokio::test]
 async fn clients_that_neither_send_nor_read_are_sent_away() {
     let daemon = Daemon::start(&[]);
-    let silent: Vec<UnixStream> = (0..2 * CONNECTIONS).map(|_| daemon.connect()).collect();
-    daemon.ask(Request::Status).await.unwrap();
+    let silent: Vec<UnixStream> = (0..CONNECTIONS).map(|_| daemon.connect()).collect();
+    daemon.until_answered().await;
     drop(silent);
 
-    let deaf: Vec<UnixStream> = (0..2 * CONNECTIONS).map(|_| daemon.connect()).collect();
+    let deaf: Vec<UnixStream> = (0..CONNECTIONS).map(|_| daemon.connect()).collect();
     for mut stream in &deaf {
         let body = br#"{"explain":{"router":null}}"#;
         let length = u32::try_from(body.len()).unwrap();
         stream.write_all(&length.to_be_bytes()).unwrap();
         stream.write_all(body).unwrap();
     }
-    daemon.ask(Request::Status).await.unwrap();
+    daemon.until_answered().await;
     drop(deaf);
     assert!(!daemon.task.is_finished());
 }
 
 #[tokio::test]
-async fn further_clients_wait_until_others_are_sent_away() {
+async fn further_clients_are_not_heard_until_others_are_sent_away() {
     let daemon = Daemon::start(&[]);
     let mut silent: Vec<UnixStream> = (0..CONNECTIONS).map(|_| daemon.connect()).collect();
-    let asked = ask(daemon.directory.path().to_owned(), Request::Status);
-    asked.await.unwrap();
-    // The answer came in its turn: by then somebody had been sent away.
+    daemon.until_answered().await;
+    // By then somebody had been sent away.
     let sent_away = silent.iter_mut().any(|stream| {
         stream.set_nonblocking(true).unwrap();
         !matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
