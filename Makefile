@@ -45,6 +45,7 @@ install:
 	install -D -m 644 -t $(to)/lib/mainstay/plugins $(plugins)/*.wasm $(plugins)/stock.toml
 	$(call put,daemon/dist/mainstay.service,lib/systemd/system/mainstay.service)
 	$(call put,daemon/dist/mainstay-release.service,lib/systemd/system/mainstay-release.service)
+	$(call put,daemon/dist/mainstay-stopped.target,lib/systemd/system/mainstay-stopped.target)
 	$(call put,daemon/dist/mainstay-worker.socket,lib/systemd/system/mainstay-worker.socket)
 	$(call put,daemon/dist/mainstay-worker@.service,lib/systemd/system/mainstay-worker@.service)
 	$(call put,daemon/dist/mainstay.sysusers,lib/sysusers.d/mainstay.conf)

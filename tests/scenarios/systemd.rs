@@ -21,9 +21,10 @@ const UNIT: &str = "mainstay.service";
 const FILE: &str = "/etc/mainstay/mainstay.toml";
 
 /// Every unit that is installed.
-const UNITS: [&str; 4] = [
+const UNITS: [&str; 5] = [
     "/usr/lib/systemd/system/mainstay.service",
     "/usr/lib/systemd/system/mainstay-release.service",
+    "/usr/lib/systemd/system/mainstay-stopped.target",
     "/usr/lib/systemd/system/mainstay-worker.socket",
     "/usr/lib/systemd/system/mainstay-worker@.service",
 ];
@@ -261,7 +262,12 @@ fn restart_keeps_the_address() -> Result<()> {
         .with_context(|| booted.journal())?;
     }
     let seen = booted.capture.seen();
-    assert_eq!(seen.senders(), [booted.host.address()].into());
+    assert_eq!(
+        seen.senders(),
+        [booted.host.address()].into(),
+        "{}",
+        booted.journal()
+    );
     assert!(longest_gap(&seen.advertisements) < second(90).down_interval());
     for watch in &watches {
         assert_eq!(watch.of(VIRTUAL), [], "the address moved");
@@ -296,6 +302,40 @@ fn after_the_start_limit_the_address_goes() -> Result<()> {
         booted.host.holds(booted.host.address())?,
         "the host's own address has to stay"
     );
+    Ok(())
+}
+
+/// Stopped after a crash and before the restart, when there is no daemon that could let go.
+#[test]
+fn stop_while_it_waits_for_its_restart() -> Result<()> {
+    if lacking("systemd_stop_while_it_waits_for_its_restart") {
+        return Ok(());
+    }
+    let booted = Booted::new()?;
+    booted.start(&configuration(&second(100)))?;
+    booted.until_active()?;
+    booted.system.write(
+        "/etc/systemd/system/mainstay.service.d/slow.conf",
+        "[Service]\nRestartSec=10min\n",
+    )?;
+    booted.system.text(&["systemctl", "daemon-reload"])?;
+    kill(booted.system.main_process(UNIT)?, Signal::SIGKILL)?;
+    wait::until_true(LONG, "it waits for its restart", || {
+        Ok(booted.system.property(UNIT, "SubState")? == "auto-restart")
+    })?;
+    assert!(booted.host.holds(VIRTUAL)?, "a crash takes nothing down");
+    booted.system.text(&["systemctl", "stop", UNIT])?;
+    wait::until_true(SOON, "the address is gone", || {
+        Ok(!booted.host.holds(VIRTUAL)?)
+    })
+    .with_context(|| booted.journal())?;
+
+    // An ordinary restart, with that unit in between, comes up again and has the address.
+    booted.system.text(&["systemctl", "start", UNIT])?;
+    booted.until_active()?;
+    booted.system.text(&["systemctl", "restart", UNIT])?;
+    booted.until_active()?;
+    assert_eq!(booted.restarts()?, 0);
     Ok(())
 }
 
