@@ -54,6 +54,9 @@ fn missing_until_it_appears_under_its_name() -> Result<()> {
     // Renamed away: it is no longer the one that is configured.
     host.ip("link set dev lan0 name old0")?;
     stage.a.until_state(SOON, "fault")?;
+    wait::until_true(SOON, "the renamed interface has lost the address", || {
+        Ok(!stage.a.holds(VIRTUAL)?)
+    })?;
     host.ip("link set dev old0 name lan0")?;
     stage.a.until_state(LONG, "active")?;
 
