@@ -30,6 +30,10 @@ const NAME: &str = "mainstay-worker";
 /// The descriptor that is the connection, in the child.
 const CHILD_FD: i32 = 3;
 
+/// Children at a time. One is at work, and another one while a configuration is loaded; what is over
+/// that was killed and is still there, since the kernel holds it or forbids us to kill it.
+const MOST: usize = 8;
+
 /// How long a killed child may take to be gone.
 const REAP_LIMIT: Duration = Duration::from_secs(1);
 
@@ -81,12 +85,20 @@ impl Process {
     /// to become another user.
     ///
     /// # Errors
-    /// Whatever keeps the executable from being started.
+    /// Whatever keeps the executable from being started; [`io::ErrorKind::ResourceBusy`] when eight
+    /// are there already.
     pub(super) async fn spawn(
         program: &Path,
         arguments: &[String],
         living: Workers,
     ) -> io::Result<(Self, UnixStream)> {
+        let there = lock(&living).len();
+        if there >= MOST {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                format!("{there} plugin workers that were to end are still there"),
+            ));
+        }
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(program);
         command
@@ -127,14 +139,18 @@ impl Process {
     /// Kills what is left of it. Answers with how it ended, unless that could not be learnt in
     /// time.
     pub(super) async fn end(mut self) -> Option<ExitStatus> {
+        let child = self.child.take()?;
+        let pid = child.id();
         let (ended, status) = oneshot::channel();
-        if let Some(child) = self.child.take() {
-            kill(&child);
-            reap(child, Arc::clone(&self.living), move |status| {
-                let _ = ended.send(status);
-            });
+        kill(&child);
+        reap(child, Arc::clone(&self.living), move |status| {
+            let _ = ended.send(status);
+        });
+        let status = tokio::time::timeout(REAP_LIMIT, status).await;
+        if status.is_err() {
+            tracing::warn!(pid, "a plugin worker that was to end is still there");
         }
-        tokio::time::timeout(REAP_LIMIT, status).await.ok()?.ok()
+        status.ok()?.ok()
     }
 }
 
@@ -186,6 +202,8 @@ fn give_up_privileges() -> io::Result<()> {
 /// Kills the whole group. Its number is not another's, since the child has not been reaped.
 fn kill(child: &Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // Without CAP_KILL not even root may kill one that became another user: such a one ends
+        // when it sees that its connection is closed, unless it is stopped.
         let _ = kill_process_group(pid, Signal::KILL);
     }
 }

@@ -115,6 +115,18 @@ async fn a_child_that_is_dropped_is_gone_soon() {
 }
 
 #[tokio::test]
+async fn no_more_are_started_while_many_will_not_go() {
+    let (directory, process, living, _) = run("exec 3>&-; sleep 1000").await;
+    living.lock().unwrap().extend((1..).take(MOST - 1));
+    let program = directory.path().join("worker");
+    let spawn = || Process::spawn(&program, &[], living.clone());
+    let error = spawn().await.unwrap_err();
+    assert!(error.to_string().contains("still there"), "{error}");
+    process.end().await.unwrap();
+    spawn().await.unwrap();
+}
+
+#[tokio::test]
 async fn an_executable_that_cannot_be_started_says_why() {
     let missing = Path::new("/nowhere/mainstay-worker");
     let error = Process::spawn(missing, &[], Workers::default()).await;
