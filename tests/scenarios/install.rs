@@ -9,7 +9,7 @@ use mainstay_lab::mainstay;
 use mainstay_lab::skip::{Need, skip};
 
 /// Everything that is installed below the prefix.
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "bin/mainstay",
     "lib/mainstay/mainstay-worker",
     "lib/mainstay/plugins/log.wasm",
@@ -17,6 +17,7 @@ const FILES: [&str; 15] = [
     "lib/mainstay/plugins/stock.toml",
     "lib/mainstay/plugins/tcp.wasm",
     "lib/systemd/system/mainstay-release.service",
+    "lib/systemd/system/mainstay-stopped.target",
     "lib/systemd/system/mainstay-worker.socket",
     "lib/systemd/system/mainstay-worker@.service",
     "lib/systemd/system/mainstay.service",
