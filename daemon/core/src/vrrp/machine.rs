@@ -331,7 +331,7 @@ impl Router {
         }
     }
 
-    /// Lets the addresses go.
+    /// Lets the addresses go that are still held after a stop.
     pub(super) fn release(&mut self, context: &mut Context<'_>) {
         self.timers.release = None;
         if self.phase == Some(Phase::Releasing) {

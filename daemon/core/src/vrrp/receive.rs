@@ -121,13 +121,13 @@ impl Router {
     }
 
     fn heard_in_fault(&mut self, context: &mut Context<'_>, heard: Heard) {
-        if self.phase == Some(Phase::Releasing) && heard.priority > 0 {
+        if heard.priority > 0 {
             self.release(context);
         }
     }
 
     fn heard_in_backup(&mut self, context: &mut Context<'_>, heard: Heard) {
-        if self.phase == Some(Phase::Releasing) && heard.priority > 0 {
+        if heard.priority > 0 {
             self.release(context);
         }
         if heard.priority == 0 {

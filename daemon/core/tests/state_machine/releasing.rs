@@ -128,6 +128,7 @@ fn a_router_in_fault_by_a_check_keeps_its_addresses_until_another_is_active() {
     assert_eq!(bench.state(), RouterState::Fault);
     assert_eq!(bench.phase(), Some(Phase::Releasing));
     assert_eq!(bench.sent(), [0]);
+    bench.hear(LOWER, 0);
     assert!(bench.holds());
     bench.hear(LOWER, 50);
     assert_eq!(bench.phase(), None);
@@ -143,6 +144,7 @@ fn a_router_that_recovers_meanwhile_keeps_them_as_backup_until_then() {
     bench.judge(Status::Unhealthy);
     bench.judge(Status::Healthy);
     assert_eq!(bench.state(), RouterState::Backup);
+    bench.hear(LOWER, 0);
     assert!(bench.holds());
     bench.hear(LOWER, 50);
     assert!(!bench.holds());

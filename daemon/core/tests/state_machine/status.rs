@@ -12,6 +12,7 @@ use crate::bench::*;
 fn counters_count() {
     let mut bench = Bench::backup(router());
     bench.hear(GREATER, 200);
+    bench.hear(GREATER, 200);
     bench.hear(GREATER, 0);
     bench.run_to_deadline();
     bench.run_to_deadline();
@@ -19,7 +20,7 @@ fn counters_count() {
     short.bytes.truncate(5);
     bench.input(Input::Packet(short));
     let counters = bench.router().counters;
-    assert_eq!(counters.received, 2);
+    assert_eq!(counters.received, 3);
     assert_eq!(counters.received_priority_zero, 1);
     assert_eq!(counters.became_active, 1);
     assert_eq!(counters.sent, 2);
