@@ -167,8 +167,8 @@ impl Router {
 
     fn loses_to(&self, heard: Heard) -> bool {
         let own = self.attachment.and_then(|attachment| attachment.source);
-        heard.priority > self.priority
-            || (heard.priority == self.priority && own.is_none_or(|own| heard.source > own))
+        let theirs = (heard.priority, Some(heard.source));
+        theirs.cmp(&(self.priority, own)).is_gt()
     }
 
     /// Another router is active: become its backup and let the addresses go at once.
