@@ -21,9 +21,11 @@
 //!   │◄──────────────────────────────────│
 //! ```
 
+pub mod carrier;
 pub mod frame;
 mod message;
 mod plugin;
+mod sealed;
 mod unknown_key;
 
 pub use message::{
@@ -32,6 +34,7 @@ pub use message::{
     ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
+pub use sealed::{Sealed, SealedError};
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 
 /// Version of the frames. Both ends refuse any other.
