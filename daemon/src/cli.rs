@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::code::Cache;
 use crate::commands::{self, Failure};
 use crate::run::RunOptions;
 use crate::worker::{self, Source};
@@ -52,6 +53,14 @@ struct Paths {
         default_value = "/var/lib/mainstay"
     )]
     state_dir: PathBuf,
+    /// Compiled plugins
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/var/cache/mainstay"
+    )]
+    cache_dir: PathBuf,
     /// The plugin worker's executable, started as a child
     #[arg(
         long,
@@ -146,6 +155,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
                 config: paths.config,
                 runtime_dir: paths.runtime_dir,
                 state_dir: paths.state_dir,
+                cache_dir: paths.cache_dir,
                 reading: config::Options::of_process(paths.plugin_dir),
                 worker,
             };
@@ -158,7 +168,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
                 ..config::Options::of_process(paths.plugin_dir.clone())
             };
             let file = file.as_ref().unwrap_or(&paths.config);
-            commands::validate::validate(file, &reading, || paths.worker_of_command())
+            commands::validate::validate(file, &reading, || paths.worker_with_cache())
         }
         Command::Status { json } => commands::status::status(&paths.runtime_dir, json),
         Command::Explain { router, json } => {
@@ -168,11 +178,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Release => commands::release::release(&paths.runtime_dir, &paths.state_dir),
         Command::Plugin(Plugin::Inspect { file, json }) => {
             let file = commands::plugin::component(&file, paths.plugin_dir.clone())?;
-            commands::plugin::inspect(&paths.worker_of_command()?, &file, json)
+            commands::plugin::inspect(&paths.worker_with_cache()?, &file, json)
         }
         Command::Plugin(Plugin::Run(arguments)) => {
             let file = commands::plugin::component(&arguments.component, paths.plugin_dir.clone())?;
-            commands::plugin::run(&paths.worker_of_command()?, &file, &arguments)
+            commands::plugin::run(&paths.worker_with_cache()?, &file, &arguments)
         }
     }
 }
@@ -182,9 +192,7 @@ impl Paths {
     fn worker_of_daemon(&self) -> Result<Source, Failure> {
         let installed = Path::new(WORKER_SOCKET);
         if self.worker.is_none() && self.worker_socket.is_none() && installed.exists() {
-            return Ok(Source::Socket {
-                path: installed.to_owned(),
-            });
+            return Ok(Source::socket(installed.to_owned()));
         }
         self.worker_of_command()
     }
@@ -192,11 +200,20 @@ impl Paths {
     /// A command starts a worker of its own: who calls it need not be allowed to use the unit's.
     fn worker_of_command(&self) -> Result<Source, Failure> {
         if let Some(path) = &self.worker_socket {
-            return Ok(Source::Socket { path: path.clone() });
+            return Ok(Source::socket(path.clone()));
         }
         let program = worker::find_program(self.worker.as_deref())
             .map_err(|error| Failure::new(exit::UNAVAILABLE, error.to_string()))?;
         Ok(Source::child(program, Vec::new()))
+    }
+
+    /// As [`Self::worker_of_command`], with what the daemon has compiled, where that can be read.
+    fn worker_with_cache(&self) -> Result<Source, Failure> {
+        let source = self.worker_of_command()?;
+        Ok(match Cache::reading(&self.cache_dir, &self.state_dir) {
+            Ok(cache) => source.with_cache(cache),
+            Err(_) => source,
+        })
     }
 }
 

@@ -47,6 +47,8 @@ use stock::Stock;
 use table::Table;
 use uses::Plugins;
 
+use crate::code::Plan;
+
 /// What the configuration cannot say itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
@@ -80,7 +82,7 @@ pub(crate) struct Config {
     /// For the engine; the generation is the caller's to set.
     pub(crate) settings: Settings,
     /// For the worker; the generation is the caller's to set.
-    pub(crate) load: Load,
+    pub(crate) plan: Plan,
     /// What somebody should look at.
     pub(crate) warnings: Vec<Problem>,
     places: Places,
@@ -190,20 +192,26 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
         .collect();
 
     let max_concurrent_runs = plugins.max_concurrent_runs();
-    let (specs, plugin_places) = plugins.finish();
-    for spec in &specs {
-        let place = plugin_places.get(&spec.name);
-        problems.extend(place.and_then(|place| options.readers.warn_of_plugin(&spec.file, place)));
+    let plugins = plugins.finish();
+    for spec in &plugins.specs {
+        let warning = plugins.places.get(&spec.name).and_then(|place| {
+            let component = plugins.components.get(&spec.code)?;
+            options.readers.warn_of_plugin(&component.path, place)
+        });
+        problems.extend(warning);
     }
     Some(Config {
         node: node.map_or_else(search::host_name, str::to_owned),
-        places: Places::new(plugin_places, &checks, &hooks),
-        load: Load {
-            generation: 0,
-            max_concurrent_runs,
-            plugins: specs,
-            checks: checks.iter().map(|check| check.worker.clone()).collect(),
-            hooks: hooks.into_iter().map(|hook| hook.worker).collect(),
+        places: Places::new(plugins.places, &checks, &hooks),
+        plan: Plan {
+            load: Load {
+                generation: 0,
+                max_concurrent_runs,
+                plugins: plugins.specs,
+                checks: checks.iter().map(|check| check.worker.clone()).collect(),
+                hooks: hooks.into_iter().map(|hook| hook.worker).collect(),
+            },
+            components: plugins.components,
         },
         settings: Settings {
             generation: 0,

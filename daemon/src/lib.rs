@@ -1,6 +1,7 @@
 //! Mainstay: the daemon and its command line.
 
 pub(crate) mod cli;
+pub(crate) mod code;
 pub(crate) mod commands;
 pub(crate) mod config;
 pub(crate) mod control;

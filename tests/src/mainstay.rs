@@ -109,6 +109,7 @@ fn locations(node: &Node) -> Vec<String> {
         node.configuration().display().to_string(),
         format!("--runtime-dir={files}/run"),
         format!("--state-dir={files}/state"),
+        format!("--cache-dir={files}/cache"),
         format!("--worker={}", worker().display()),
     ]
 }

@@ -4,7 +4,10 @@
 //! message is one variant of [`ToWorker`] or [`FromWorker`]; both sides refuse a frame over
 //! [`frame::LIMIT`] and a peer of another [`VERSION`].
 //!
-//! A worker serves exactly one configuration. A reload starts a second worker, lets it load
+//! Components and their code go over as sealed descriptors ([`Sealed`]), along with the frame that
+//! is about them: a worker opens no plugin's file, and what the daemon has verified cannot change.
+//!
+//! A worker serves exactly one configuration, or compiles one component. A reload starts a second worker, lets it load
 //! everything, and only then ends the first:
 //!
 //! ```text
@@ -12,6 +15,8 @@
 //!   │            Hello                  │   version and build of the worker
 //!   │◄──────────────────────────────────│
 //!   │            Load                   │   what to load, with grants and limits
+//!   │──────────────────────────────────►│
+//!   │            Code, …                │   the code of each plugin
 //!   │──────────────────────────────────►│
 //!   │            Loaded                 │   everything that is wrong, or nothing
 //!   │◄──────────────────────────────────│
@@ -29,13 +34,13 @@ mod sealed;
 mod unknown_key;
 
 pub use message::{
-    CheckSpec, Event, EventPayload, Fault, FaultKind, FromWorker, HookSpec, Load, LoadFault,
-    LogLevel, Outcome, PluginInfo, Report, RouterTransition, Run, RunReport, Status, Subject,
-    ToWorker, WeightChange, Wish,
+    CheckSpec, CompileFault, Event, EventPayload, Fault, FaultKind, FromWorker, HookSpec, Load,
+    LoadFault, LogLevel, Outcome, PluginInfo, Report, RouterTransition, Run, RunReport, Status,
+    Subject, ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
 pub use sealed::{Sealed, SealedError};
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 
 /// Version of the frames. Both ends refuse any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -9,8 +9,21 @@ use crate::plugin::PluginSpec;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ToWorker {
-    /// Load all of this and answer with [`FromWorker::Loaded`]. Sent once, first.
+    /// Compile the component that this frame carries ([`Sealed`](crate::Sealed)), answer with
+    /// [`FromWorker::Compiled`], and end. Sent in place of a load.
+    Compile {
+        /// Name of the plugin, for messages.
+        plugin: String,
+    },
+    /// Load all of this, with the code that follows, and answer with [`FromWorker::Loaded`]. Sent
+    /// once, first.
     Load(Load),
+    /// Carries code that plugins of the load run: a [`Sealed`](crate::Sealed) that a worker of the
+    /// same [`engine`](FromWorker::Hello::engine) has made. Sent once for each that is needed.
+    Code {
+        /// As in [`PluginSpec::code`].
+        code: String,
+    },
     /// Begin to run the checks that were loaded, first runs at once.
     Start,
     /// Run one check once, now, whether or not it is scheduled; answered by [`FromWorker::Ran`].
@@ -88,8 +101,18 @@ pub enum FromWorker {
         version: u32,
         /// Package version and build of the executable.
         build: String,
+        /// What code has to be compiled for, in hexadecimal digits: the compiler, its settings and
+        /// the processor.
+        engine: String,
         /// Its process id.
         pid: u32,
+    },
+    /// Answer to [`ToWorker::Compile`]. Without a fault it carries the code.
+    Compiled {
+        /// How long it took, in microseconds.
+        took_us: u64,
+        /// Why there is no code.
+        fault: Option<CompileFault>,
     },
     /// Answer to [`ToWorker::Load`]. With any fault nothing is served.
     Loaded {
@@ -170,7 +193,7 @@ pub enum Subject {
     Check(String),
     /// A hook, by name.
     Hook(String),
-    /// Loading: compile, describe, validate.
+    /// Loading: instantiate, describe, validate.
     Load,
 }
 
@@ -180,10 +203,6 @@ pub enum Subject {
 pub struct PluginInfo {
     /// Name in the configuration.
     pub name: String,
-    /// Lower-case hex digest of the file.
-    pub sha256: String,
-    /// Size of the file in bytes.
-    pub size: u64,
     /// Version of `mainstay:plugin` that it was built against, such as `0.1.0`.
     pub api: Option<String>,
     /// `check`, `hook`: what it exports.
@@ -196,8 +215,16 @@ pub struct PluginInfo {
     pub settings_schema: Option<Value>,
     /// What it would like to be granted.
     pub wishes: Vec<Wish>,
-    /// Time to compile, in microseconds.
-    pub compile_us: u64,
+}
+
+/// Why a component could not be compiled.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CompileFault {
+    /// What is wrong, one sentence without a full stop.
+    pub message: String,
+    /// What to do, when that is known.
+    pub help: Option<String>,
 }
 
 /// Something a plugin would like to be granted. Advisory.
@@ -386,4 +413,20 @@ pub struct RouterTransition {
     pub addresses: Vec<String>,
     /// Why, in one line.
     pub cause: String,
+}
+
+impl ToWorker {
+    /// Whether the frame of this message carries a descriptor.
+    #[must_use]
+    pub fn carries(&self) -> bool {
+        matches!(self, Self::Compile { .. } | Self::Code { .. })
+    }
+}
+
+impl FromWorker {
+    /// Whether the frame of this message carries a descriptor.
+    #[must_use]
+    pub fn carries(&self) -> bool {
+        matches!(self, Self::Compiled { fault: None, .. })
+    }
 }

@@ -1,4 +1,4 @@
-//! A plugin as the worker is told of it: where it is, what it may do, what it may use.
+//! A plugin as the worker is told of it: what it may do, what it may use.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct PluginSpec {
     /// Name in the configuration; unique among the plugins of one [`Load`](crate::Load).
     pub name: String,
-    /// Absolute path of the component.
-    pub file: PathBuf,
-    /// Lower-case hex digest that the file must have, when pinned.
-    pub sha256: Option<String>,
+    /// Which [`Code`](crate::ToWorker::Code) it runs: the lower-case hex digest of its component.
+    pub code: String,
     /// What the plugin may do; everything absent is denied.
     pub grants: Grants,
     /// What one run may use.

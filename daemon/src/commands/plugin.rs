@@ -5,11 +5,13 @@ mod inspect;
 mod run;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mainstay_protocol::{Load, PluginSpec};
 
 use super::{Failure, print, print_json, text};
+use crate::code::{self, ComponentFile, Plan};
 use crate::config::search;
 use crate::exit;
 use crate::worker::LoadError;
@@ -34,29 +36,34 @@ pub(crate) fn component(named: &Path, plugin_dir: Option<PathBuf>) -> Result<Pat
     })
 }
 
-/// A load of this one component, which is named like its file.
-fn load_of(file: &Path) -> Load {
+/// A plan for this one component, which is named like its file.
+fn plan_of(file: &Path) -> Result<Plan, Failure> {
+    let failed = |error: String| Failure::new(exit::DATA, error);
+    let digest = code::digest(file).map_err(|error| failed(error.to_string()))?;
     let name = file.file_stem().map_or_else(
         || "plugin".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     );
-    Load {
-        generation: 0,
-        max_concurrent_runs: 1,
-        plugins: vec![spec(name, file.to_owned())],
-        checks: Vec::new(),
-        hooks: Vec::new(),
-    }
-}
-
-fn spec(name: String, file: PathBuf) -> PluginSpec {
-    PluginSpec {
+    let spec = PluginSpec {
         name,
-        file,
-        sha256: None,
+        code: digest.clone(),
         grants: mainstay_protocol::Grants::default(),
         limits: mainstay_protocol::Limits::default(),
-    }
+    };
+    let file = ComponentFile {
+        path: file.to_owned(),
+        pinned: false,
+    };
+    Ok(Plan {
+        load: Load {
+            generation: 0,
+            max_concurrent_runs: 1,
+            plugins: vec![spec],
+            checks: Vec::new(),
+            hooks: Vec::new(),
+        },
+        components: BTreeMap::from([(digest, file)]),
+    })
 }
 
 /// What kept the component from being loaded.

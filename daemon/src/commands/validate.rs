@@ -37,8 +37,8 @@ pub(crate) fn validate(
         "{}: valid; routers: {}, checks: {}, hooks: {}\n",
         file.display(),
         config.settings.routers.len(),
-        config.load.checks.len(),
-        config.load.hooks.len(),
+        config.plan.load.checks.len(),
+        config.plan.load.hooks.len(),
     ))
 }
 
@@ -47,10 +47,10 @@ fn faults(
     config: &Config,
     worker: impl FnOnce() -> Result<Source, Failure>,
 ) -> Result<Vec<Problem>, Failure> {
-    if config.load.plugins.is_empty() {
+    if config.plan.load.plugins.is_empty() {
         return Ok(Vec::new());
     }
-    match load_once(&worker()?, &config.load) {
+    match load_once(&worker()?, &config.plan) {
         Ok(_) => Ok(Vec::new()),
         Err(LoadError::Faults(faults)) => {
             Ok(faults.iter().map(|fault| config.locate(fault)).collect())

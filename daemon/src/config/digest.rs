@@ -1,8 +1,4 @@
-//! SHA-256 digests: those that a configuration names, those of files, and the identity of a check.
-
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+//! SHA-256 digests: those that a configuration names, and the identity of a check.
 
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -22,33 +18,6 @@ pub(super) fn read(value: &Value<'_>) -> Option<String> {
     Some(text.to_ascii_lowercase())
 }
 
-/// The largest component that a worker loads, in bytes.
-const LARGEST: u64 = 32 << 20;
-
-/// The digest of a file, as lower-case hexadecimal digits.
-///
-/// # Errors
-/// Whatever reading the file reports; [`io::ErrorKind::FileTooLarge`] for a file that no worker
-/// would load, before it is read.
-pub(super) fn of_file(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
-    if file.metadata()?.len() > LARGEST {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is larger than {} MiB", LARGEST >> 20),
-        ));
-    }
-    let mut file = file.take(LARGEST);
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hex(&digest.finalize())),
-            length => digest.update(&chunk[..length]),
-        }
-    }
-}
-
 /// What makes two checks the same check: the plugin's digest and the settings, whatever the name
 /// (architecture rule 10).
 pub(super) fn of_check(plugin: &str, settings: &Json) -> [u8; 32] {
@@ -60,8 +29,4 @@ pub(super) fn of_check(plugin: &str, settings: &Json) -> [u8; 32] {
         digest.update(part);
     }
     digest.finalize().into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,12 +12,12 @@ use std::time::Duration;
 use mainstay_protocol::{Limits, PluginSpec, nearest};
 use serde_json::Value as Json;
 
-use super::digest;
 use super::plugin::{Declared, PluginsTable};
 use super::problem::Place;
 use super::stock::Stock;
 use super::table::Spot;
 use super::value::Value;
+use crate::code::{self, ComponentFile};
 
 /// The plugins of a configuration, and what has been asked of them so far.
 pub(super) struct Plugins<'a> {
@@ -31,12 +31,21 @@ pub(super) struct Plugins<'a> {
     places: BTreeMap<String, (String, Place)>,
 }
 
+/// What the plugins of a configuration come to.
+pub(super) struct Loadable {
+    /// What each may do.
+    pub(super) specs: Vec<PluginSpec>,
+    /// Where each stands, by name.
+    pub(super) places: BTreeMap<String, (String, Place)>,
+    /// The files, by digest.
+    pub(super) components: BTreeMap<String, ComponentFile>,
+}
+
 /// A component that is there.
 #[derive(Clone, Debug)]
 struct Component {
-    file: PathBuf,
-    sha256: Option<String>,
-    /// What the file's content is now.
+    file: ComponentFile,
+    /// What the file's content is now, or has to be.
     digest: String,
 }
 
@@ -114,8 +123,7 @@ impl<'a> Plugins<'a> {
         let spot = declared.map_or(&value.spot, |plugin| &plugin.spot).clone();
         let spec = PluginSpec {
             name: name.to_owned(),
-            file: component.file,
-            sha256: component.sha256,
+            code: component.digest.clone(),
             grants,
             limits,
         };
@@ -127,7 +135,7 @@ impl<'a> Plugins<'a> {
     }
 
     /// Everything to load: what is used, and what is declared without a use.
-    pub(super) fn finish(mut self) -> (Vec<PluginSpec>, BTreeMap<String, (String, Place)>) {
+    pub(super) fn finish(mut self) -> Loadable {
         let unused: Vec<String> = self
             .declared
             .keys()
@@ -142,14 +150,20 @@ impl<'a> Plugins<'a> {
             let plugin = &self.declared[&name];
             let spec = PluginSpec {
                 name: name.clone(),
-                file: component.file,
-                sha256: component.sha256,
+                code: component.digest,
                 grants: plugin.grants.clone().unwrap_or_default(),
                 limits: plugin.limits.clone(),
             };
             self.entry(spec, "", &spot);
         }
-        (self.specs, self.places)
+        let components = self.components.into_values().flatten();
+        Loadable {
+            specs: self.specs,
+            places: self.places,
+            components: components
+                .map(|component| (component.digest, component.file))
+                .collect(),
+        }
     }
 
     /// The name of the entry with these grants and limits, which may have to be made.
@@ -215,12 +229,14 @@ impl<'a> Plugins<'a> {
         }
         let digest = usable(&file, sha256.is_some()).and_then(|()| match &sha256 {
             Some(sha256) => Ok(sha256.clone()),
-            None => digest::of_file(&file).map_err(|error| error.to_string()),
+            None => code::digest(&file).map_err(|error| error.to_string()),
         });
         match digest {
             Ok(digest) => Some(Component {
-                file,
-                sha256,
+                file: ComponentFile {
+                    path: file,
+                    pinned: sha256.is_some(),
+                },
                 digest,
             }),
             Err(reason) => {

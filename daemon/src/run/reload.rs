@@ -83,7 +83,7 @@ impl Configuration {
         let load = async {
             if let Some(prepared) = self.prepare_patiently(&state, &config).await? {
                 state.worker = true;
-                let subscriptions = subscriptions(&config.load);
+                let subscriptions = subscriptions(&config.plan.load);
                 self.supervisor.adopt(prepared, subscriptions).await;
             }
             Ok(summary(&config.settings))
@@ -161,7 +161,7 @@ impl Configuration {
             .map_err(|problems| Refusal::wrong(lines(&problems)))?;
         let generation = state.generation + 1;
         config.settings.generation = generation;
-        config.load.generation = generation;
+        config.plan.load.generation = generation;
         let prepared = self.prepare(state, &config).await?;
         let unmarked = route::unmarked()
             .await
@@ -178,7 +178,7 @@ impl Configuration {
         if let Some(prepared) = prepared {
             state.worker = true;
             self.supervisor
-                .adopt(prepared, subscriptions(&config.load))
+                .adopt(prepared, subscriptions(&config.plan.load))
                 .await;
         }
         Ok((told, lines(&config.warnings)))
@@ -214,10 +214,10 @@ impl Configuration {
     /// A worker that has loaded all plugins; `None` when there is nothing to load and none to
     /// replace.
     async fn prepare(&self, state: &State, config: &Config) -> Result<Option<Prepared>, Refusal> {
-        if !state.worker && config.load.plugins.is_empty() {
+        if !state.worker && config.plan.load.plugins.is_empty() {
             return Ok(None);
         }
-        match self.supervisor.prepare(config.load.clone()).await {
+        match self.supervisor.prepare(config.plan.clone()).await {
             Ok(prepared) => Ok(Some(prepared)),
             Err(LoadError::Faults(faults)) => {
                 let problems = faults.iter().map(|fault| config.locate(fault).to_string());

@@ -24,6 +24,7 @@ use super::mailbox::{Mailbox, mailbox};
 use super::outlets::{Outlets, Troubles};
 use super::reload::Configuration;
 use super::sockets::Sockets;
+use crate::code::Cache;
 use crate::config::{self, Config};
 use crate::control::{self, Admission, Listener, Request, Response, RuntimeDir, StatusDocument};
 use crate::hooks;
@@ -51,6 +52,8 @@ pub(crate) struct RunOptions {
     pub(crate) runtime_dir: PathBuf,
     /// The manifest.
     pub(crate) state_dir: PathBuf,
+    /// Compiled plugins.
+    pub(crate) cache_dir: PathBuf,
     /// What the configuration cannot say itself.
     pub(crate) reading: config::Options,
     /// Where workers come from.
@@ -75,6 +78,18 @@ pub(crate) fn run(
     // Whoever reads a slow file meanwhile is not waited for.
     runtime.shutdown_background();
     code
+}
+
+/// Where workers come from, with a cache unless that cannot be relied on.
+fn with_cache(options: &RunOptions) -> Source {
+    let source = options.worker.clone();
+    match Cache::keeping(&options.cache_dir, &options.state_dir) {
+        Ok(cache) => source.with_cache(cache),
+        Err(error) => {
+            tracing::warn!("every start compiles all plugins, without a cache: {error}");
+            source
+        }
+    }
 }
 
 async fn serve(
@@ -117,8 +132,8 @@ async fn serve(
 
     let verdicts = mailbox.clone();
     let supervisor = Arc::new(Supervisor::spawn(
-        options.worker.clone(),
-        super::reload::subscriptions(&config.load),
+        with_cache(options),
+        super::reload::subscriptions(&config.plan.load),
         transitions,
         Box::new(move |verdict| verdicts.input(Input::Verdict(verdict))),
     ));

@@ -1,10 +1,13 @@
 //! Frames to and from one worker.
 
+use std::collections::VecDeque;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use mainstay_protocol::carrier::{self, Descriptors};
 use mainstay_protocol::frame::{self, FrameError};
-use mainstay_protocol::{FromWorker, ToWorker, VERSION};
+use mainstay_protocol::{FromWorker, Sealed, ToWorker, VERSION};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -23,7 +26,27 @@ pub(super) const HELLO_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Connection {
     stream: UnixStream,
     incoming: Vec<u8>,
-    outgoing: Vec<u8>,
+    descriptors: Descriptors,
+    /// That of the message that came last.
+    carried: Option<OwnedFd>,
+    outgoing: VecDeque<Outgoing>,
+}
+
+/// A frame that the socket did not take yet.
+#[derive(Debug)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Goes along with the first byte.
+    carried: Option<Sealed>,
+}
+
+/// What a worker says of itself first.
+#[derive(Debug)]
+pub(super) struct Hello {
+    pub(super) build: String,
+    pub(super) engine: String,
+    pub(super) pid: u32,
 }
 
 impl Connection {
@@ -36,24 +59,27 @@ impl Connection {
         Ok(Self {
             stream: UnixStream::from_std(stream)?,
             incoming: Vec::new(),
-            outgoing: Vec::new(),
+            descriptors: Descriptors::default(),
+            carried: None,
+            outgoing: VecDeque::new(),
         })
     }
 
-    /// Waits for the worker's first frame. Answers with its build and process id.
+    /// Waits for the worker's first frame.
     ///
     /// # Errors
     /// [`ConnectionError::Version`] for a worker of another version, [`ConnectionError::Mute`] for
     /// one that says nothing in time, and as [`Self::next`].
-    pub(super) async fn hello(&mut self) -> Result<(String, u32), ConnectionError> {
+    pub(super) async fn hello(&mut self) -> Result<Hello, ConnectionError> {
         match tokio::time::timeout(HELLO_LIMIT, self.next()).await {
             Err(_) => Err(ConnectionError::Mute),
             Ok(Err(error)) => Err(error),
             Ok(Ok(FromWorker::Hello {
                 version: VERSION,
                 build,
+                engine,
                 pid,
-            })) => Ok((build, pid)),
+            })) => Ok(Hello { build, engine, pid }),
             Ok(Ok(FromWorker::Hello { version, build, .. })) => {
                 Err(ConnectionError::Version { version, build })
             }
@@ -67,12 +93,42 @@ impl Connection {
     /// [`ConnectionError::Behind`] when too much waits already, [`ConnectionError::Frame`] when the
     /// message is too long.
     pub(super) fn send(&mut self, message: &ToWorker) -> Result<(), ConnectionError> {
-        let frame = frame::encode(message)?;
-        if self.outgoing.len() + frame.len() > OUTGOING_LIMIT {
+        self.queue(message, None)
+    }
+
+    /// Queues a message that carries a descriptor.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(super) fn send_with(
+        &mut self,
+        message: &ToWorker,
+        carried: Sealed,
+    ) -> Result<(), ConnectionError> {
+        self.queue(message, Some(carried))
+    }
+
+    fn queue(
+        &mut self,
+        message: &ToWorker,
+        carried: Option<Sealed>,
+    ) -> Result<(), ConnectionError> {
+        let bytes = frame::encode(message)?;
+        let waiting: usize = self.outgoing.iter().map(|frame| frame.bytes.len()).sum();
+        if waiting + bytes.len() > OUTGOING_LIMIT {
             return Err(ConnectionError::Behind);
         }
-        self.outgoing.extend(frame);
+        self.outgoing.push_back(Outgoing {
+            bytes,
+            sent: 0,
+            carried,
+        });
         self.write()
+    }
+
+    /// What the message that came last has carried.
+    pub(super) fn carried(&mut self) -> Option<OwnedFd> {
+        self.carried.take()
     }
 
     /// The next message. Nothing is lost when the future is dropped.
@@ -115,15 +171,22 @@ impl Connection {
         let Some(body) = rest.get(..length) else {
             return Ok(None);
         };
-        let message = frame::decode(body)?;
+        let message: FromWorker = frame::decode(body)?;
         self.incoming.drain(..4 + length);
+        self.carried = match message.carries() {
+            true => Some(self.descriptors.take().ok_or(ConnectionError::Unexpected)?),
+            false => None,
+        };
         Ok(Some(message))
     }
 
     fn read(&mut self) -> Result<(), ConnectionError> {
         let length = self.incoming.len();
         self.incoming.resize(length + CHUNK, 0);
-        let result = self.stream.try_read(&mut self.incoming[length..]);
+        let (stream, buffer) = (&self.stream, &mut self.incoming[length..]);
+        let result = stream.try_io(Interest::READABLE, || {
+            self.descriptors.receive(stream, buffer)
+        });
         let read = *result.as_ref().unwrap_or(&0);
         self.incoming.truncate(length + read);
         match result {
@@ -135,11 +198,22 @@ impl Connection {
     }
 
     fn write(&mut self) -> Result<(), ConnectionError> {
-        while !self.outgoing.is_empty() {
-            match self.stream.try_write(&self.outgoing) {
-                Ok(written) => drop(self.outgoing.drain(..written)),
+        while let Some(frame) = self.outgoing.front_mut() {
+            let stream = &self.stream;
+            let carried = frame.carried.as_ref().map(AsFd::as_fd);
+            let result = stream.try_io(Interest::WRITABLE, || {
+                carrier::send(stream, &frame.bytes[frame.sent..], carried)
+            });
+            match result {
+                Ok(sent) => {
+                    frame.sent += sent;
+                    frame.carried = None;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
+            }
+            if frame.sent == frame.bytes.len() {
+                self.outgoing.pop_front();
             }
         }
         Ok(())
@@ -158,8 +232,8 @@ pub(crate) enum ConnectionError {
     /// It has stopped to answer.
     #[error("it owes an answer")]
     Overdue,
-    /// It said something else than hello.
-    #[error("it is no plugin worker: its first frame is no hello")]
+    /// It said something else than what comes at this point.
+    #[error("it is no plugin worker: it says what none would say at this point")]
     Unexpected,
     /// It is of another version.
     #[error(

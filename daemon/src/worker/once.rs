@@ -1,13 +1,15 @@
 //! A worker for the length of a command. These functions block, and make a runtime of their own:
 //! they are not for the daemon.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use mainstay_protocol::{FromWorker, Load, PluginInfo, Run, RunReport, ToWorker};
+use mainstay_protocol::{FromWorker, PluginInfo, Run, RunReport, ToWorker};
 
 use super::relay;
-use super::source::{LoadError, Source, StartError};
+use super::source::{LoadError, Source, StartError, Worker};
+use crate::code::{Codes, Plan};
 
 /// Beyond the check's own timeout.
 const RUN_GRACE: Duration = Duration::from_secs(10);
@@ -16,22 +18,40 @@ const RUN_GRACE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`LoadError::Faults`] with everything that is wrong, [`LoadError::Start`] without a worker.
-pub(crate) fn load_once(source: &Source, load: &Load) -> Result<Vec<PluginInfo>, LoadError> {
+pub(crate) fn load_once(source: &Source, plan: &Plan) -> Result<Loaded, LoadError> {
     block_on(async {
-        let worker = source.start(load).await.map_err(|failed| failed.error)?;
-        Ok(worker.plugins)
+        let worker = start(source, plan).await?;
+        Ok(Loaded {
+            plugins: worker.plugins,
+            codes: worker.codes,
+        })
     })
+}
+
+/// What a worker has loaded.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// What it found out about each plugin.
+    pub(crate) plugins: Vec<PluginInfo>,
+    /// What each runs.
+    pub(crate) codes: Codes,
+}
+
+async fn start(source: &Source, plan: &Plan) -> Result<Worker, LoadError> {
+    let (nothing_rests, nothing_known) = (BTreeSet::new(), Codes::default());
+    let started = source.start(plan, &nothing_rests, &nothing_known);
+    started.await.map_err(|failed| failed.error)
 }
 
 /// Loads all of this and runs one of its checks once.
 ///
 /// # Errors
 /// As [`load_once`].
-pub(crate) fn run_once(source: &Source, load: &Load, check: &str) -> Result<RunReport, LoadError> {
-    let timeout = load.checks.iter().map(|check| check.timeout_ms).max();
+pub(crate) fn run_once(source: &Source, plan: &Plan, check: &str) -> Result<RunReport, LoadError> {
+    let timeout = plan.load.checks.iter().map(|check| check.timeout_ms).max();
     let limit = Duration::from_millis(timeout.unwrap_or(0)) + RUN_GRACE;
     block_on(async {
-        let mut worker = source.start(load).await.map_err(|failed| failed.error)?;
+        let mut worker = start(source, plan).await?;
         let run = ToWorker::Run(Run {
             check: check.to_owned(),
         });

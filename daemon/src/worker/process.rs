@@ -172,10 +172,8 @@ pub(super) fn death(status: ExitStatus) -> Death {
     }
 }
 
-/// What a worker started by root keeps until it has read the plugins and become somebody else:
-/// without the first it could not look into a home directory, for example.
-const OF_ROOT: CapabilitySet = CapabilitySet::DAC_READ_SEARCH
-    .union(CapabilitySet::SETGID)
+/// What a worker started by root keeps until it has become somebody else.
+const OF_ROOT: CapabilitySet = CapabilitySet::SETGID
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::SETPCAP);
 

@@ -3,25 +3,38 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_protocol::{FromWorker, Load, LoadFault, PluginInfo, ToWorker};
 
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
-use super::connection::{Connection, ConnectionError};
+use super::compile::Obtained;
+use super::connection::{Connection, ConnectionError, Hello};
 use super::process::{Process, death};
 use super::relay;
 use super::suspects::Death;
+use crate::code::{Cache, Codes, Plan};
 use crate::control::Workers;
 
-/// How long a worker may take to load: every plugin may have to be compiled.
+/// How long a worker may take to load: every plugin has to describe itself, every setting to be
+/// validated.
 const LOAD_LIMIT: Duration = Duration::from_secs(240);
 
-/// Where workers come from.
+/// Where workers come from, and the code that they run.
 #[derive(Clone, Debug)]
-pub(crate) enum Source {
+pub(crate) struct Source {
+    origin: Origin,
+    pub(super) cache: Option<Arc<Cache>>,
+    /// Compilations go one after the other: together they would take the machine.
+    pub(super) compiling: Arc<Semaphore>,
+}
+
+#[derive(Clone, Debug)]
+enum Origin {
     /// Each is a child process.
     Child {
         /// The executable.
@@ -42,45 +55,76 @@ pub(crate) enum Source {
 impl Source {
     /// Children that run this executable.
     pub(crate) fn child(program: PathBuf, arguments: Vec<String>) -> Self {
-        Self::Child {
+        Self::of(Origin::Child {
             program,
             arguments,
             living: Workers::default(),
+        })
+    }
+
+    /// Connections to this socket of a unit.
+    pub(crate) fn socket(path: PathBuf) -> Self {
+        Self::of(Origin::Socket { path })
+    }
+
+    fn of(origin: Origin) -> Self {
+        Self {
+            origin,
+            cache: None,
+            compiling: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// The same, with a cache of what has been compiled.
+    pub(crate) fn with_cache(self, cache: Cache) -> Self {
+        Self {
+            cache: Some(Arc::new(cache)),
+            ..self
         }
     }
 
     /// Process ids of the workers that run as children, now and later.
     pub(crate) fn workers(&self) -> Workers {
-        match self {
-            Self::Child { living, .. } => living.clone(),
-            Self::Socket { .. } => Workers::default(),
+        match &self.origin {
+            Origin::Child { living, .. } => living.clone(),
+            Origin::Socket { .. } => Workers::default(),
         }
     }
 
-    /// A new worker that has loaded all of this, and not begun.
+    /// A new worker that has loaded the plan but for the plugins that rest, and not begun. Code that
+    /// is `known` is taken as it is: a file that was replaced since changes nothing.
     ///
     /// # Errors
     /// [`LoadError`], with the plugin that was being loaded when the worker died.
-    pub(super) async fn start(&self, load: &Load) -> Result<Worker, FailedStart> {
-        let mut worker = match self.connect().await {
-            Ok(worker) => worker,
-            Err(error) => return Err(FailedStart::of(LoadError::Start(error))),
-        };
+    pub(super) async fn start(
+        &self,
+        plan: &Plan,
+        resting: &BTreeSet<String>,
+        known: &Codes,
+    ) -> Result<Worker, FailedStart> {
+        let start = |error| FailedStart::of(LoadError::Start(error));
+        let mut worker = self.connect().await.map_err(start)?;
+        let load = plan.load_without(resting);
+        let obtained = self.obtain(plan, &load, &worker.hello.engine, known).await;
+        let Obtained { codes, faults } = obtained.map_err(start)?;
+        let broken = load.plugins.iter();
+        let broken = broken.filter(|spec| !codes.by_digest.contains_key(&spec.code));
+        let broken: BTreeSet<String> = broken.map(|spec| spec.name.clone()).collect();
+        let load = plan.load_without(&resting.union(&broken).cloned().collect());
+        worker.codes = codes;
         let mut loading = BTreeSet::new();
-        let result = match tokio::time::timeout(LOAD_LIMIT, worker.load(load, &mut loading)).await {
+        let loaded = worker.load(&load, faults, &mut loading);
+        let result = match tokio::time::timeout(LOAD_LIMIT, loaded).await {
             Ok(result) => result,
             Err(_) => Err(LoadError::Start(StartError::Slow)),
         };
         match result {
             Ok(()) => Ok(worker),
             Err(error) => Err(FailedStart {
-                death: match (&error, worker.process.take()) {
-                    (LoadError::Faults(_), _) => None,
-                    (LoadError::Start(StartError::Slow), _) => Some(Death::Hung),
-                    (LoadError::Start(_), Some(process)) => {
-                        Some(process.end().await.map_or(Death::Unknown, death))
-                    }
-                    (LoadError::Start(_), None) => Some(Death::Unknown),
+                death: match &error {
+                    LoadError::Faults(_) => None,
+                    LoadError::Start(StartError::Slow) => Some(Death::Hung),
+                    LoadError::Start(_) => Some(worker.end().await),
                 },
                 error,
                 loading,
@@ -88,9 +132,9 @@ impl Source {
         }
     }
 
-    async fn connect(&self) -> Result<Worker, StartError> {
-        let (stream, process) = match self {
-            Self::Child {
+    pub(super) async fn connect(&self) -> Result<Worker, StartError> {
+        let (stream, process) = match &self.origin {
+            Origin::Child {
                 program,
                 arguments,
                 living,
@@ -102,7 +146,7 @@ impl Source {
                 })?;
                 (stream, Some(process))
             }
-            Self::Socket { path } => {
+            Origin::Socket { path } => {
                 // Without waiting: the socket's queue may be full.
                 let stream = UnixStream::connect(path)
                     .await
@@ -115,12 +159,12 @@ impl Source {
             }
         };
         let mut connection = Connection::new(stream)?;
-        let (build, pid) = connection.hello().await?;
+        let hello = connection.hello().await?;
         Ok(Worker {
             connection,
             process,
-            build,
-            pid,
+            hello,
+            codes: Codes::default(),
             plugins: Vec::new(),
         })
     }
@@ -132,27 +176,40 @@ pub(super) struct Worker {
     pub(super) connection: Connection,
     /// When it is a child.
     pub(super) process: Option<Process>,
-    /// Its build, as it says.
-    pub(super) build: String,
-    /// Its process id, as it says.
-    pub(super) pid: u32,
+    /// What it says of itself.
+    pub(super) hello: Hello,
+    /// The code that it runs.
+    pub(super) codes: Codes,
     /// What it has loaded.
     pub(super) plugins: Vec<PluginInfo>,
 }
 
 impl Worker {
-    async fn load(&mut self, load: &Load, loading: &mut BTreeSet<String>) -> Result<(), LoadError> {
+    /// How it ended, once it has.
+    pub(super) async fn end(&mut self) -> Death {
+        match self.process.take() {
+            Some(process) => process.end().await.map_or(Death::Unknown, death),
+            None => Death::Unknown,
+        }
+    }
+
+    /// Makes it load all of this. It is as if it had found these faults itself.
+    async fn load(
+        &mut self,
+        load: &Load,
+        mut faults: Vec<LoadFault>,
+        loading: &mut BTreeSet<String>,
+    ) -> Result<(), LoadError> {
         let lost = |error: ConnectionError| LoadError::Start(error.into());
-        self.connection
-            .send(&ToWorker::Load(load.clone()))
-            .map_err(lost)?;
+        self.send(load).map_err(StartError::from)?;
         loop {
             match self.connection.next().await.map_err(lost)? {
                 FromWorker::Loaded {
                     generation,
                     plugins,
-                    faults,
+                    faults: found,
                 } if generation == load.generation => {
+                    faults.extend(found);
                     if !faults.is_empty() {
                         return Err(LoadError::Faults(faults));
                     }
@@ -169,6 +226,22 @@ impl Worker {
                 other => relay::log(&other),
             }
         }
+    }
+
+    /// The load, and the code that it needs.
+    fn send(&mut self, load: &Load) -> Result<(), ConnectionError> {
+        self.connection.send(&ToWorker::Load(load.clone()))?;
+        let wanted: BTreeSet<&String> = load.plugins.iter().map(|spec| &spec.code).collect();
+        for digest in wanted {
+            if let Some(code) = self.codes.by_digest.get(digest) {
+                let message = ToWorker::Code {
+                    code: digest.clone(),
+                };
+                self.connection
+                    .send_with(&message, code.sealed.try_clone()?)?;
+            }
+        }
+        Ok(())
     }
 }
 

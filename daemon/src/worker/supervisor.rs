@@ -5,16 +5,17 @@ mod actor;
 mod idle;
 mod serving;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay_core::input::Verdict;
-use mainstay_protocol::Load;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::WorkerStatus;
 use super::source::{LoadError, Source, Worker};
+use crate::code::{Codes, Plan};
 use crate::hooks::{Happened, Subscription};
 use actor::Actor;
 
@@ -35,7 +36,7 @@ pub(crate) struct Supervisor {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     worker: Worker,
-    load: Load,
+    plan: Plan,
 }
 
 #[derive(Debug)]
@@ -78,10 +79,11 @@ impl Supervisor {
     /// # Errors
     /// [`LoadError::Faults`] with everything that is wrong, [`LoadError::Start`] without a worker;
     /// the one at work goes on in both cases.
-    pub(crate) async fn prepare(&self, load: Load) -> Result<Prepared, LoadError> {
-        let started = self.source.start(&load).await;
-        let worker = started.map_err(|failed| failed.error)?;
-        Ok(Prepared { worker, load })
+    pub(crate) async fn prepare(&self, plan: Plan) -> Result<Prepared, LoadError> {
+        let (nothing_rests, nothing_known) = (BTreeSet::new(), Codes::default());
+        let started = self.source.start(&plan, &nothing_rests, &nothing_known);
+        let worker = started.await.map_err(|failed| failed.error)?;
+        Ok(Prepared { worker, plan })
     }
 
     /// Second half of a reload: the prepared worker takes over, its first runs begin at once.

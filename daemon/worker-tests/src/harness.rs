@@ -1,19 +1,20 @@
 //! Starts the executable and speaks its protocol.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::{
-    CheckSpec, FromWorker, Grants, HookSpec, Limits, Load, LoadFault, Outcome, PluginInfo,
-    PluginSpec, Run, RunReport, Subject, ToWorker, frame,
+    CheckSpec, CompileFault, FromWorker, Grants, HookSpec, Limits, Load, LoadFault, Outcome,
+    PluginInfo, PluginSpec, Run, RunReport, Sealed, Subject, ToWorker, frame,
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 /// Longest wait for a frame. Only a worker that hangs comes near it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,12 +56,14 @@ pub fn skip(test: &str, why: &str) {
 /// A worker that said hello.
 pub struct Worker {
     child: Child,
-    stream: Option<UnixStream>,
+    stream: Option<Carrier<UnixStream>>,
 }
 
-/// What to load, with the directory that holds the components.
+/// What to load, with the components.
+#[derive(Clone)]
 pub struct Setup {
-    directory: TempDir,
+    /// By the name of the plugin.
+    components: BTreeMap<String, Vec<u8>>,
     /// What goes into the frame; tests may change it at will.
     pub load: Load,
 }
@@ -69,7 +72,7 @@ impl Setup {
     /// Nothing yet: generation 7, four runs at once.
     pub fn empty() -> Self {
         Self {
-            directory: tempfile::tempdir().unwrap(),
+            components: BTreeMap::new(),
             load: Load {
                 generation: 7,
                 max_concurrent_runs: 4,
@@ -87,21 +90,14 @@ impl Setup {
 
     /// Adds a plugin without grants; the following calls may change it.
     pub fn plugin(mut self, name: &str, bytes: &[u8]) -> Self {
-        let file = self.path(name);
-        std::fs::write(&file, bytes).unwrap();
+        self.components.insert(name.to_owned(), bytes.to_vec());
         self.load.plugins.push(PluginSpec {
             name: name.to_owned(),
-            file,
-            sha256: None,
+            code: name.to_owned(),
             grants: Grants::default(),
             limits: Limits::default(),
         });
         self
-    }
-
-    /// Where the component of a plugin is.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(format!("{name}.wasm"))
     }
 
     /// Adds a check every 100 ms; the following calls may change it.
@@ -154,13 +150,13 @@ impl Setup {
 
     /// Loads it and returns what is wrong with it.
     pub fn faults(&self) -> Vec<LoadFault> {
-        Worker::start().load(&self.load).1
+        Worker::start().load(self).1
     }
 
     /// Loads it, which must succeed.
     pub fn loaded(&self) -> Worker {
         let mut worker = Worker::start();
-        let (_, faults) = worker.load(&self.load);
+        let (_, faults) = worker.load(self);
         assert_eq!(faults, []);
         worker
     }
@@ -176,6 +172,7 @@ impl Worker {
     pub fn start() -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
+        let ours = Carrier::new(ours);
         let child = Command::new(executable())
             .args(["--fd", "0"])
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -202,12 +199,25 @@ impl Worker {
 
     /// Sends one frame.
     pub fn send(&mut self, message: &ToWorker) {
-        frame::write(self.stream.as_mut().unwrap(), message).unwrap();
+        self.send_bytes(&frame::encode(message).unwrap());
+    }
+
+    /// Sends one frame with a descriptor.
+    pub fn send_with(&mut self, message: &ToWorker, carried: impl AsFd) {
+        let bytes = frame::encode(message).unwrap();
+        let stream = self.stream.as_mut().unwrap();
+        stream.send(&bytes, Some(carried.as_fd())).unwrap();
     }
 
     /// Sends what is no frame.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
-        self.stream.as_mut().unwrap().write_all(bytes).unwrap();
+        self.stream.as_mut().unwrap().send(bytes, None).unwrap();
+    }
+
+    /// What the last frame carried.
+    pub fn carried(&mut self) -> Option<Sealed> {
+        let descriptor = self.stream.as_mut().unwrap().descriptors.take()?;
+        Some(Sealed::try_from(descriptor).unwrap())
     }
 
     /// The next frame; panics when the worker ended or hangs.
@@ -226,10 +236,52 @@ impl Worker {
         }
     }
 
-    /// Loads and returns what was found out and what is wrong.
-    pub fn load(&mut self, load: &Load) -> (Vec<PluginInfo>, Vec<LoadFault>) {
+    /// Has a component compiled by a worker of its own.
+    ///
+    /// # Errors
+    /// What the worker says is wrong with it.
+    pub fn compile(component: &[u8]) -> Result<Sealed, CompileFault> {
+        let mut compiler = Self::start();
+        let plugin = "p".to_owned();
+        let component = Sealed::of("component", component).unwrap();
+        compiler.send_with(&ToWorker::Compile { plugin }, component);
+        let FromWorker::Compiled { fault, .. } = compiler.frame() else {
+            panic!("not compiled");
+        };
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok(compiler.carried().unwrap()),
+        }
+    }
+
+    /// Compiles and loads. Returns what was found out and what is wrong. As the daemon does, it
+    /// leaves out what cannot be compiled.
+    pub fn load(&mut self, setup: &Setup) -> (Vec<PluginInfo>, Vec<LoadFault>) {
+        let mut load = setup.load.clone();
+        let mut codes = Vec::new();
+        let mut faults = Vec::new();
+        for (name, component) in &setup.components {
+            match Self::compile(component) {
+                Ok(code) => codes.push((name.clone(), code)),
+                Err(CompileFault { message, help }) => {
+                    load.plugins.retain(|spec| spec.name != *name);
+                    load.checks.retain(|spec| spec.plugin != *name);
+                    load.hooks.retain(|spec| spec.plugin != *name);
+                    faults.push(LoadFault {
+                        plugin: name.clone(),
+                        subject: Subject::Load,
+                        pointer: None,
+                        message,
+                        help,
+                    });
+                }
+            }
+        }
         self.send(&ToWorker::Load(load.clone()));
-        self.find(|frame| match frame {
+        for (code, sealed) in codes {
+            self.send_with(&ToWorker::Code { code }, sealed);
+        }
+        let (plugins, found) = self.find(|frame| match frame {
             FromWorker::Loaded {
                 generation,
                 plugins,
@@ -243,7 +295,9 @@ impl Worker {
                 None
             }
             other => panic!("not loaded: {other:?}"),
-        })
+        });
+        faults.extend(found);
+        (plugins, faults)
     }
 
     /// Runs a check once.

@@ -1,5 +1,6 @@
 //! How WebAssembly is compiled and interrupted here.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel};
@@ -12,15 +13,15 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 const GUEST_STACK: usize = 512 << 10;
 const FIBER_STACK: usize = 2 << 20;
 
-/// The engine for all plugins, with its ticking thread.
+/// The engine for all plugins. Starts no thread.
 ///
 /// Only what components of today's toolchains need is switched on; each proposal that is off is
 /// code of the compiler that a plugin cannot reach. No pooling allocator: four of wasmtime's
 /// advisories are leaks or crashes of it, and at some hundred instances a second it gains nothing.
 ///
 /// # Errors
-/// When wasmtime does not know this processor, or no thread can be started.
-pub(crate) fn start() -> wasmtime::Result<Engine> {
+/// When wasmtime does not know this processor.
+pub(crate) fn new() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -28,6 +29,7 @@ pub(crate) fn start() -> wasmtime::Result<Engine> {
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(FIBER_STACK)
         .cranelift_opt_level(OptLevel::Speed)
+        .parallel_compilation(false)
         .concurrency_support(false)
         .gc_support(false)
         .wasm_gc(false)
@@ -40,7 +42,22 @@ pub(crate) fn start() -> wasmtime::Result<Engine> {
         .wasm_relaxed_simd(false)
         .wasm_wide_arithmetic(false)
         .wasm_stack_switching(false);
-    let engine = Engine::new(&config)?;
+    Engine::new(&config)
+}
+
+/// What code has to be compiled for to be loaded here: 16 hexadecimal digits.
+#[must_use]
+pub(crate) fn identity(engine: &Engine) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// Starts the thread that makes guests look at the clock, until the engine is gone.
+///
+/// # Errors
+/// When no thread can be started.
+pub(crate) fn tick(engine: &Engine) -> std::io::Result<()> {
     let weak = engine.weak();
     std::thread::Builder::new()
         .name("epoch".to_owned())
@@ -51,5 +68,5 @@ pub(crate) fn start() -> wasmtime::Result<Engine> {
                 std::thread::sleep(TICK);
             }
         })?;
-    Ok(engine)
+    Ok(())
 }

@@ -2,7 +2,8 @@
 //! holds no privilege.
 //!
 //! ```text
-//! session   the life of a worker          load      bytes to plugins, all faults
+//! session   the life of a worker          load      code to plugins, all faults
+//! compile   the other life: one component code      code that came by descriptor
 //! frames    the control stream            run       one call within limits
 //! sandbox   what the process gives up     check     the schedule of the checks
 //! host      what plugins may import       hook      the order of the events
@@ -15,11 +16,12 @@ pub mod session;
 
 mod bindings;
 mod check;
+mod code;
+mod compile;
 mod context;
 mod contract;
 mod engine;
 mod fault;
-mod file;
 mod frames;
 mod grant_line;
 mod grants;
@@ -35,4 +37,5 @@ mod schema;
 mod tally;
 mod text;
 
+pub use code::CodeError;
 pub use sandbox::SandboxError;

@@ -1,4 +1,4 @@
-//! Loading: from bytes to plugins, checks and hooks, with everything that is wrong.
+//! Loading: from code to plugins, checks and hooks, with everything that is wrong.
 
 mod component;
 mod usage;
@@ -7,14 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_protocol::{
-    CheckSpec, FromWorker, HookSpec, Load, LoadFault, PluginInfo, PluginSpec, Subject,
-};
+use mainstay_protocol::{CheckSpec, FromWorker, HookSpec, Load, LoadFault, PluginInfo, Subject};
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
 use crate::fault;
-use crate::file::{Binary, FileError};
 use crate::frames::Outbox;
 use crate::host::Shared;
 use crate::plugin::Plugin;
@@ -31,13 +28,14 @@ const TEXT: usize = 256;
 /// Bytes of all schemas in one answer; a frame holds twice that.
 const SCHEMAS: usize = 512 << 10;
 
-/// A plugin's file as it was read before the confinement.
-pub(crate) type Candidate = (PluginSpec, Result<Binary, FileError>);
+/// Code by [`PluginSpec::code`](mainstay_protocol::PluginSpec::code): the same component with other
+/// grants is the same code.
+pub(crate) type Codes = BTreeMap<String, Component>;
 
 /// What loading came to.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// The plugins that could be compiled.
+    /// The plugins, as far as something is known of them.
     pub(crate) plugins: Vec<PluginInfo>,
     /// Everything that is wrong.
     pub(crate) faults: Vec<LoadFault>,
@@ -65,7 +63,7 @@ pub(crate) async fn load(
     engine: &Engine,
     shared: &Arc<Shared>,
     outbox: &Outbox,
-    candidates: Vec<Candidate>,
+    codes: &Codes,
     request: Load,
 ) -> Outcome {
     let mut outcome = Outcome::default();
@@ -77,11 +75,10 @@ pub(crate) async fn load(
     }
     let mut loaded = BTreeMap::new();
     let mut broken = BTreeSet::new();
-    let mut compiled = component::Compiled::new();
-    for candidate in candidates {
-        let name = candidate.0.name.clone();
+    for spec in request.plugins {
+        let name = spec.name.clone();
         announce(outbox, &name).await;
-        match component::load(engine, &linker, shared, &mut compiled, candidate).await {
+        match component::load(engine, &linker, shared, codes, spec).await {
             Ok((info, plugin)) => {
                 outcome.plugins.push(info);
                 loaded.insert(name, plugin);

@@ -1,28 +1,32 @@
 //! The life of a worker: hello, load, and then whatever the daemon asks until it goes away.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::frame::{self, FrameError};
-use mainstay_protocol::{FromWorker, Load, Run, ToWorker, VERSION};
+use mainstay_protocol::{FromWorker, Load, Run, Sealed, SealedError, ToWorker, VERSION};
 use tokio::sync::{Semaphore, mpsc};
+use wasmtime::Engine;
 
 use crate::check::{self, Check};
+use crate::code::CodeError;
 use crate::context::Context;
 use crate::frames::{self, Outbox};
 use crate::hook::Hooks;
 use crate::host::{Look, ProbeSlots, ProcTable, Shared};
-use crate::load::{self, Candidate};
-use crate::{SandboxError, engine, file, sandbox};
+use crate::load::{self, Codes};
+use crate::{SandboxError, code, compile, engine, sandbox};
 
 /// Threads that run guests.
 const WORKERS: usize = 2;
 /// Calls of hooks at the same time.
 const CALLS: usize = 2;
-/// Threads for what blocks: looking at processes, compiling.
+/// Threads for what blocks: looking at processes.
 const BLOCKING: usize = 4;
 
 /// Serves the daemon at the other end of `stream` until it closes it.
@@ -31,53 +35,89 @@ const BLOCKING: usize = 4;
 ///
 /// # Errors
 /// [`SessionError`]: the daemon broke the protocol, or the worker cannot be confined or started.
-pub fn serve(mut stream: UnixStream) -> Result<(), SessionError> {
-    frame::write(
-        &mut stream,
-        &FromWorker::Hello {
-            version: VERSION,
-            build: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-        },
-    )?;
-    let mut request = match frame::read(&mut stream)? {
-        Some(ToWorker::Load(load)) => load,
-        Some(_) => return Err(SessionError::Unexpected("something before the load")),
-        None => return Ok(()),
-    };
-    let candidates: Vec<Candidate> = std::mem::take(&mut request.plugins)
-        .into_iter()
-        .map(|spec| {
-            let binary = file::read(&spec.file, spec.sha256.as_deref());
-            (spec, binary)
-        })
-        .collect();
-    for missing in sandbox::enter(&pid_files(&candidates))? {
+pub fn serve(stream: UnixStream) -> Result<(), SessionError> {
+    let engine = engine::new()?;
+    let mut stream = Carrier::new(stream);
+    let hello = frame::encode(&FromWorker::Hello {
+        version: VERSION,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        engine: engine::identity(&engine),
+        pid: std::process::id(),
+    })?;
+    stream.send(&hello, None)?;
+    match frame::read(&mut stream)? {
+        Some(ToWorker::Load(load)) => run(stream, &engine, load),
+        Some(ToWorker::Compile { .. }) => {
+            let component = Sealed::try_from(carried(&mut stream)?)?;
+            compile::answer(&stream, &engine, &component)
+        }
+        Some(_) => Err(SessionError::Unexpected("something before the load")),
+        None => Ok(()),
+    }
+}
+
+fn run(
+    mut stream: Carrier<UnixStream>,
+    engine: &Engine,
+    request: Load,
+) -> Result<(), SessionError> {
+    for missing in sandbox::enter(&pid_files(&request))? {
         eprintln!("mainstay-worker: confined, but for this: {missing}");
     }
+    let Some(codes) = codes(&mut stream, engine, &request)? else {
+        return Ok(());
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .max_blocking_threads(BLOCKING)
         .enable_all()
         .build()?;
-    let result = runtime.block_on(loaded(stream, candidates, request));
-    // A compilation may still be going on; nobody waits for it any more.
+    engine::tick(engine)?;
+    let result = runtime.block_on(loaded(stream.into_inner(), engine, codes, request));
+    // A look at the processes may still be going on; nobody waits for it any more.
     runtime.shutdown_background();
     result
 }
 
+/// The code of every plugin; `None` when the daemon has gone away instead.
+fn codes(
+    stream: &mut Carrier<UnixStream>,
+    engine: &Engine,
+    request: &Load,
+) -> Result<Option<Codes>, SessionError> {
+    let wanted: BTreeSet<&str> = request.plugins.iter().map(|p| p.code.as_str()).collect();
+    let mut codes = Codes::new();
+    while codes.len() < wanted.len() {
+        match frame::read(stream)? {
+            Some(ToWorker::Code { code }) if wanted.contains(code.as_str()) => {
+                let component = code::load(engine, carried(stream)?)?;
+                codes.insert(code, component);
+            }
+            Some(_) => return Err(SessionError::Unexpected("something before all code")),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(codes))
+}
+
+/// The descriptor that came with a frame.
+fn carried(stream: &mut Carrier<UnixStream>) -> Result<OwnedFd, SessionError> {
+    let missing = SessionError::Unexpected("a frame without its descriptor");
+    stream.descriptors.take().ok_or(missing)
+}
+
 async fn loaded(
     stream: UnixStream,
-    candidates: Vec<Candidate>,
+    engine: &Engine,
+    codes: Codes,
     request: Load,
 ) -> Result<(), SessionError> {
     stream.set_nonblocking(true)?;
     let (reader, writer) = tokio::net::UnixStream::from_std(stream)?.into_split();
     let mut inbox = frames::inbox(reader);
     let outbox = Outbox::new(writer);
-    let engine = engine::start()?;
     let shared = Arc::new(Shared {
-        processes: ProcTable::new(look(&candidates)),
+        processes: ProcTable::new(look(&request)),
         probes: ProbeSlots::default(),
     });
     let generation = request.generation;
@@ -89,7 +129,7 @@ async fn loaded(
         calls: Semaphore::new(CALLS),
     });
     let outcome = tokio::select! {
-        outcome = load::load(&engine, &shared, &outbox, candidates, request) => outcome,
+        outcome = load::load(engine, &shared, &outbox, &codes, request) => outcome,
         early = inbox.recv() => return match early {
             None => Ok(()),
             Some(Ok(_)) => Err(SessionError::Unexpected("something before the answer to the load")),
@@ -133,7 +173,9 @@ async fn obey(
     let mut started = false;
     while let Some(message) = inbox.recv().await {
         match message? {
-            ToWorker::Load(_) => return Err(SessionError::Unexpected("a second load")),
+            ToWorker::Load(_) | ToWorker::Code { .. } | ToWorker::Compile { .. } => {
+                return Err(SessionError::Unexpected("a second load"));
+            }
             ToWorker::Start if started => return Err(SessionError::Unexpected("a second start")),
             ToWorker::Start => {
                 started = true;
@@ -167,15 +209,15 @@ fn phase(interval_ms: u64, index: usize, count: usize) -> Duration {
     eighth.mul_f64(share)
 }
 
-fn pid_files(candidates: &[Candidate]) -> Vec<PathBuf> {
-    candidates
-        .iter()
-        .flat_map(|(spec, _)| spec.grants.process.pid_files.iter().cloned())
+fn pid_files(request: &Load) -> Vec<PathBuf> {
+    let plugins = request.plugins.iter();
+    plugins
+        .flat_map(|spec| spec.grants.process.pid_files.iter().cloned())
         .collect()
 }
 
-fn look(candidates: &[Candidate]) -> Look {
-    let granted = || candidates.iter().map(|(spec, _)| &spec.grants.process);
+fn look(request: &Load) -> Look {
+    let granted = || request.plugins.iter().map(|spec| &spec.grants.process);
     Look {
         commands: granted().any(|grant| !grant.commands.is_empty()),
         units: granted().any(|grant| !grant.units.is_empty()),
@@ -188,6 +230,12 @@ pub enum SessionError {
     /// The daemon sent something that does not come at this point.
     #[error("the daemon sent {0}")]
     Unexpected(&'static str),
+    /// A descriptor was not what it has to be.
+    #[error("the daemon sent something else than sealed bytes")]
+    Sealed(#[from] SealedError),
+    /// Code cannot be run here.
+    #[error("the daemon sent code that cannot be used")]
+    Code(#[from] CodeError),
     /// A frame was not one.
     #[error("the control stream failed")]
     Frame(#[from] FrameError),

@@ -5,29 +5,54 @@ use std::process::ExitCode;
 
 use bytesize::ByteSize;
 use mainstay_protocol::{PluginInfo, Wish};
+use serde::Serialize;
 
 use super::text::columns;
-use super::{Failure, load_of, print, print_json, refused};
+use super::{Failure, plan_of, print, print_json, refused};
 use crate::exit;
 use crate::worker::{Source, load_once};
 
 /// Prints what is known of a component.
 pub(crate) fn inspect(worker: &Source, file: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let load = load_of(file);
-    let plugins = load_once(worker, &load).map_err(|error| refused(error, file))?;
-    let Some(plugin) = plugins.first() else {
+    let plan = plan_of(file)?;
+    let loaded = load_once(worker, &plan).map_err(|error| refused(error, file))?;
+    let code = loaded.codes.by_digest.into_iter().next();
+    let (Some(plugin), Some((sha256, code))) = (loaded.plugins.first(), code) else {
         return Err(Failure::new(
             exit::UNAVAILABLE,
             "the plugin worker told nothing of the plugin",
         ));
     };
+    let inspected = Inspected {
+        plugin,
+        sha256,
+        size: code.component_size,
+        compile_us: code
+            .compiled_in
+            .map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+    };
     if json {
-        return print_json(plugin);
+        return print_json(&inspected);
     }
-    print(&render(plugin))
+    print(&render(&inspected))
 }
 
-fn render(plugin: &PluginInfo) -> String {
+/// All that is known of a component.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Inspected<'a> {
+    #[serde(flatten)]
+    plugin: &'a PluginInfo,
+    /// Lower-case hex digest of the file.
+    sha256: String,
+    /// Size of the file, in bytes.
+    size: u64,
+    /// Time to compile, in microseconds; nothing when it was compiled before.
+    compile_us: Option<u64>,
+}
+
+fn render(inspected: &Inspected<'_>) -> String {
+    let plugin = inspected.plugin;
     let row = |name: &str, text: String| vec![name.to_owned(), text];
     let mut rows = Vec::new();
     match &plugin.described {
@@ -47,12 +72,12 @@ fn render(plugin: &PluginInfo) -> String {
         "contract",
         plugin.api.clone().unwrap_or_else(|| "unknown".to_owned()),
     ));
-    rows.push(row("sha256", plugin.sha256.clone()));
-    rows.push(row("size", ByteSize(plugin.size).to_string()));
-    rows.push(row(
-        "compiled in",
-        format!("{:.1} ms", plugin.compile_us as f64 / 1000.0),
-    ));
+    rows.push(row("sha256", inspected.sha256.clone()));
+    rows.push(row("size", ByteSize(inspected.size).to_string()));
+    rows.push(match inspected.compile_us {
+        Some(took) => row("compiled in", format!("{:.1} ms", took as f64 / 1000.0)),
+        None => row("compiled", "before, taken from the cache".to_owned()),
+    });
     rows.extend(
         plugin
             .imports
@@ -80,18 +105,23 @@ mod tests {
     fn a_summary_is_shown_when_there_is_one() {
         let mut plugin = PluginInfo {
             name: "own".to_owned(),
-            sha256: "00".to_owned(),
-            size: 1024,
             api: None,
             roles: vec!["check".to_owned()],
             imports: Vec::new(),
             described: Some(("own".to_owned(), "0.1.0".to_owned(), String::new())),
             settings_schema: None,
             wishes: Vec::new(),
-            compile_us: 0,
         };
-        assert!(!render(&plugin).contains("summary"));
+        let rendered = |plugin: &PluginInfo| {
+            render(&Inspected {
+                plugin,
+                sha256: "00".to_owned(),
+                size: 1024,
+                compile_us: None,
+            })
+        };
+        assert!(!rendered(&plugin).contains("summary"));
         plugin.described = Some(("own".to_owned(), "0.1.0".to_owned(), "Looks".to_owned()));
-        assert!(render(&plugin).contains("summary      Looks\n"));
+        assert!(rendered(&plugin).contains("summary      Looks\n"));
     }
 }

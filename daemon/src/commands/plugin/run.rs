@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::grant::{self, Grant};
 use super::settings;
 use super::text::columns;
-use super::{Failure, load_of, print, print_json, refused};
+use super::{Failure, plan_of, print, print_json, refused};
 use crate::config::duration;
 use crate::worker::{Source, run_once};
 
@@ -44,7 +44,8 @@ pub(crate) fn run(
     file: &Path,
     arguments: &RunArguments,
 ) -> Result<ExitCode, Failure> {
-    let mut load = load_of(file);
+    let mut plan = plan_of(file)?;
+    let load = &mut plan.load;
     for plugin in &mut load.plugins {
         for grant in &arguments.grants {
             grant.add_to(&mut plugin.grants);
@@ -63,8 +64,8 @@ pub(crate) fn run(
         .first()
         .map_or("", |check| &check.name)
         .to_owned();
-    let report = run_once(worker, &load, &check).map_err(|error| {
-        let advice = settings::advice(worker, &load, &error);
+    let report = run_once(worker, &plan, &check).map_err(|error| {
+        let advice = settings::advice(worker, &plan, &error);
         let mut failure = refused(error, file);
         failure.lines.extend(advice);
         failure

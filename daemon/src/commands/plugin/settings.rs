@@ -1,24 +1,23 @@
 //! How to give a plugin its settings on the command line, from their schema.
 
-use mainstay_protocol::{Load, Subject};
+use mainstay_protocol::Subject;
 use serde_json::{Map, Value, json};
 
+use crate::code::Plan;
 use crate::worker::{LoadError, Source, load_once};
 
 /// A line that says so, when it is the settings that are wrong.
-pub(super) fn advice(worker: &Source, load: &Load, error: &LoadError) -> Option<String> {
+pub(super) fn advice(worker: &Source, plan: &Plan, error: &LoadError) -> Option<String> {
     let LoadError::Faults(faults) = error else {
         return None;
     };
     if faults.iter().any(|fault| fault.subject == Subject::Load) {
         return None;
     }
-    let without_settings = Load {
-        checks: Vec::new(),
-        ..load.clone()
-    };
-    let plugins = load_once(worker, &without_settings).ok()?;
-    let schema = plugins.first()?.settings_schema.as_ref()?;
+    let mut without_settings = plan.clone();
+    without_settings.load.checks.clear();
+    let loaded = load_once(worker, &without_settings).ok()?;
+    let schema = loaded.plugins.first()?.settings_schema.as_ref()?;
     Some(super::text::plain(&usage(schema)))
 }
 

@@ -50,17 +50,19 @@ fn the_introduction_is_read_as_it_is_meant() {
         }]
     );
 
-    let [check] = &config.load.checks[..] else {
-        panic!("{:?}", config.load.checks);
+    let [check] = &config.plan.load.checks[..] else {
+        panic!("{:?}", config.plan.load.checks);
     };
     assert_eq!(check.settings, json!({ "name": "nginx" }));
     assert_eq!((check.interval_ms, check.timeout_ms), (2000, 1000));
-    let [plugin] = &config.load.plugins[..] else {
-        panic!("{:?}", config.load.plugins);
+    let [plugin] = &config.plan.load.plugins[..] else {
+        panic!("{:?}", config.plan.load.plugins);
     };
     assert_eq!(plugin.name, check.plugin);
-    assert_eq!(plugin.file, fixture.path("plugins/process.wasm"));
-    assert!(plugin.sha256.as_ref().unwrap().ends_with("0a"));
+    assert!(plugin.code.ends_with("0a"), "{}", plugin.code);
+    let component = &config.plan.components[&plugin.code];
+    assert_eq!(component.path, fixture.path("plugins/process.wasm"));
+    assert!(component.pinned);
     assert_eq!(plugin.grants.process.names, ["nginx"]);
     assert!(plugin.grants.process.pid_files.is_empty());
     assert!(plugin.grants.probe.ports.is_empty());
@@ -101,13 +103,13 @@ track = ["c"]
     assert_eq!(check.initial, Initial::Unhealthy);
     assert_eq!(check.on_error, OnError::Keep);
     assert_eq!(check.stale_after, Duration::from_secs(7));
-    assert_eq!(config.load.checks[0].settings, json!({}));
-    assert_eq!(config.load.checks[0].interval_ms, 2000);
-    assert_eq!(config.load.checks[0].timeout_ms, 1000);
-    assert_eq!(config.load.hooks[0].name, "log");
-    assert_eq!(config.load.hooks[0].timeout_ms, 5000);
-    assert_eq!(config.load.max_concurrent_runs, 4);
-    assert_eq!(config.load.plugins[0].limits, Limits::default());
+    assert_eq!(config.plan.load.checks[0].settings, json!({}));
+    assert_eq!(config.plan.load.checks[0].interval_ms, 2000);
+    assert_eq!(config.plan.load.checks[0].timeout_ms, 1000);
+    assert_eq!(config.plan.load.hooks[0].name, "log");
+    assert_eq!(config.plan.load.hooks[0].timeout_ms, 5000);
+    assert_eq!(config.plan.load.max_concurrent_runs, 4);
+    assert_eq!(config.plan.load.plugins[0].limits, Limits::default());
     assert_eq!(config.node, search::host_name());
 }
 
@@ -118,8 +120,8 @@ fn a_timeout_is_at_most_the_interval_and_the_limit_of_the_plugin() {
          [[check]]\nname = \"b\"\nplugin = \"tcp\"\n\
          [[plugin]]\nname = \"tcp\"\nlimits.timeout = \"400ms\"",
     );
-    assert_eq!(config.load.checks[0].timeout_ms, 300);
-    assert_eq!(config.load.checks[1].timeout_ms, 400);
+    assert_eq!(config.plan.load.checks[0].timeout_ms, 300);
+    assert_eq!(config.plan.load.checks[1].timeout_ms, 400);
 }
 
 #[test]
@@ -149,6 +151,7 @@ settings = { address = "somewhere", port = "http" }
 "#,
     );
     let plugins: Vec<&str> = config
+        .plan
         .load
         .checks
         .iter()
@@ -160,6 +163,7 @@ settings = { address = "somewhere", port = "http" }
     );
     assert_eq!(plugin_name(plugins[2]), "process");
     let grants: Vec<_> = config
+        .plan
         .load
         .plugins
         .iter()
@@ -178,12 +182,13 @@ fn a_declared_stock_plugin_keeps_its_grants_unless_others_are_given() {
     let check = "[[check]]\nname = \"a\"\nplugin = \"process\"\nsettings = { name = \"nginx\" }\n";
     let limited = "[[plugin]]\nname = \"process\"\nlimits.memory = \"8MiB\"\n";
     let (_fixture, config) = good(&format!("{check}{limited}"));
-    assert_eq!(config.load.plugins[0].limits.memory, 8 << 20);
-    assert_eq!(config.load.plugins[0].grants.process.names, ["nginx"]);
-    assert!(config.load.plugins[0].sha256.is_some());
+    assert_eq!(config.plan.load.plugins[0].limits.memory, 8 << 20);
+    assert_eq!(config.plan.load.plugins[0].grants.process.names, ["nginx"]);
+    let code = &config.plan.load.plugins[0].code;
+    assert!(config.plan.components[code].pinned);
 
     let (_fixture, config) = good(&format!("{check}{limited}permissions = {{}}\n"));
-    assert!(config.load.plugins[0].grants.process.names.is_empty());
+    assert!(config.plan.load.plugins[0].grants.process.names.is_empty());
 }
 
 #[test]
@@ -205,9 +210,10 @@ quarantine = "10s"
     fs::create_dir(fixture.path("mine")).unwrap();
     fixture.write("mine/own.wasm", "one");
     let config = fixture.load().unwrap();
-    let spec = &config.load.plugins[0];
-    assert_eq!(spec.file, fixture.path("mine/own.wasm"));
-    assert_eq!(spec.sha256, None);
+    let spec = &config.plan.load.plugins[0];
+    let component = &config.plan.components[&spec.code];
+    assert_eq!(component.path, fixture.path("mine/own.wasm"));
+    assert!(!component.pinned);
     assert_eq!(spec.grants.process.commands, ["b"]);
     assert!(spec.grants.process.command_line);
     assert_eq!(spec.grants.probe.addresses, ["10.0.0.0/24", "::1"]);
@@ -247,6 +253,7 @@ fn further_files_are_included_in_order() {
     fixture.write("conf.d/ignored", "nonsense");
     let config = fixture.load().unwrap();
     let names: Vec<&str> = config
+        .plan
         .load
         .hooks
         .iter()
@@ -410,7 +417,10 @@ fn durations_carry_their_unit() {
         let config = good(&format!(
             "[[check]]\nname = \"a\"\nplugin = \"process\"\ninterval = \"{text}\""
         ));
-        assert_eq!(config.1.load.checks[0].interval_ms, milliseconds, "{text}");
+        assert_eq!(
+            config.1.plan.load.checks[0].interval_ms, milliseconds,
+            "{text}"
+        );
     }
     for text in [
         "",

@@ -1,6 +1,6 @@
 //! The task behind [`Supervisor`](super::Supervisor).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use tracing::{debug, error, info, warn};
 use super::idle::IdleChecks;
 use super::serving::{News, Serving};
 use super::{Order, Outlet, Prepared};
+use crate::code::{Codes, Plan};
 use crate::hooks::{Fate, Happened, Hooks, Subscription};
 use crate::worker::backoff::Backoff;
 use crate::worker::connection::ConnectionError;
@@ -29,8 +30,9 @@ pub(super) struct Actor {
     transitions: Receiver<Happened>,
     status: watch::Sender<WorkerStatus>,
     /// The configuration in force, with nothing left out.
-    load: Option<Arc<Load>>,
-    digests: BTreeMap<String, String>,
+    plan: Option<Arc<Plan>>,
+    /// The code of its plugins as it was when the configuration came into force.
+    codes: Codes,
     hooks: Hooks,
     serving: Option<Serving>,
     starting: Option<Starting>,
@@ -73,8 +75,8 @@ impl Actor {
             orders,
             transitions,
             status,
-            load: None,
-            digests: BTreeMap::new(),
+            plan: None,
+            codes: Codes::default(),
             hooks,
             serving: None,
             starting: None,
@@ -125,16 +127,14 @@ impl Actor {
     /// A new configuration is in force. What was held against its plugins is forgotten: they have
     /// just been loaded.
     async fn adopt(&mut self, prepared: Prepared, subscriptions: Vec<Subscription>) {
-        let load = Arc::new(prepared.load);
+        let plan = Arc::new(prepared.plan);
+        let load = Arc::new(plan.load.clone());
         self.suspects = Suspects::default();
         self.idle = IdleChecks::default();
         self.backoff = Backoff::default();
         self.hooks.subscribe(subscriptions);
-        let plugins = prepared.worker.plugins.iter();
-        self.digests = plugins
-            .map(|plugin| (plugin.name.clone(), plugin.sha256.clone()))
-            .collect();
-        self.load = Some(Arc::clone(&load));
+        self.codes = prepared.worker.codes.clone();
+        self.plan = Some(plan);
         self.begin(prepared.worker, load).await;
     }
 
@@ -148,7 +148,7 @@ impl Actor {
         let now = Instant::now();
         // What another worker had is sent again; that one did not die of it.
         self.hooks.worker_gone(false, now);
-        let (pid, build) = (worker.pid, worker.build.clone());
+        let (pid, build) = (worker.hello.pid, worker.hello.build.clone());
         match Serving::begin(worker, Arc::clone(&load), now) {
             Ok(serving) => {
                 let (generation, checks) = (load.generation, load.checks.len());
@@ -176,8 +176,8 @@ impl Actor {
         let error = failed.error.to_string();
         match (&failed.error, failed.death) {
             (LoadError::Faults(faults), _) => {
-                // All was well when the configuration was adopted: a file has changed since. The
-                // other plugins are not to suffer for it.
+                // All was well when the configuration was adopted. The other plugins are not to
+                // suffer for it.
                 for fault in faults {
                     let plugin = &fault.plugin;
                     error!(plugin, "a plugin is quarantined: {}", fault.message);
@@ -226,19 +226,20 @@ impl Actor {
     }
 
     fn list_idle_checks(&mut self, now: Instant) {
-        if let Some(load) = &self.load {
+        if let Some(plan) = &self.plan {
             let serving = self.serving.is_some();
-            self.idle.list(load, &self.suspects, serving, now);
+            self.idle.list(&plan.load, &self.suspects, serving, now);
         }
     }
 
     /// Starts a worker on what doesn't rest.
     fn start(&mut self) {
         self.start_at = None;
-        let Some(load) = &self.load else { return };
-        let load = Arc::new(without(load, &self.suspects.resting()));
-        let (source, loaded) = (self.source.clone(), Arc::clone(&load));
-        let task = tokio::spawn(async move { source.start(&loaded).await });
+        let Some(plan) = &self.plan else { return };
+        let resting = self.suspects.resting();
+        let load = Arc::new(plan.load_without(&resting));
+        let (source, plan, codes) = (self.source.clone(), Arc::clone(plan), self.codes.clone());
+        let task = tokio::spawn(async move { source.start(&plan, &resting, &codes).await });
         self.starting = Some(Starting { task, load });
     }
 
@@ -305,8 +306,8 @@ impl Actor {
 
     async fn awake(&mut self) {
         let now = Instant::now();
-        if let Some(load) = &self.load {
-            let faults = self.idle.due(load, &self.suspects, now);
+        if let Some(plan) = &self.plan {
+            let faults = self.idle.due(&plan.load, &self.suspects, now);
             faults.into_iter().for_each(&self.outlet);
         }
         if self.suspects.release(now) {
@@ -327,6 +328,13 @@ impl Actor {
         }
     }
 
+    fn digests(&self) -> BTreeMap<String, String> {
+        let plugins = self.plan.iter().flat_map(|plan| &plan.load.plugins);
+        plugins
+            .map(|spec| (spec.name.clone(), spec.code.clone()))
+            .collect()
+    }
+
     fn tell_status(&self) {
         let status = WorkerStatus {
             state: match (&self.serving, &self.starting, &self.start_at) {
@@ -339,7 +347,7 @@ impl Actor {
             restarts: self.restarts,
             last_end: self.last_end.clone(),
             quarantined: self.suspects.resting(),
-            plugins: self.digests.clone(),
+            plugins: self.digests(),
         };
         self.status.send_if_modified(|told| {
             let changed = *told != status;
@@ -347,15 +355,6 @@ impl Actor {
             changed
         });
     }
-}
-
-/// The load without some plugins, their checks and their hooks.
-fn without(load: &Load, plugins: &BTreeSet<String>) -> Load {
-    let mut load = load.clone();
-    load.plugins.retain(|spec| !plugins.contains(&spec.name));
-    load.checks.retain(|spec| !plugins.contains(&spec.plugin));
-    load.hooks.retain(|spec| !plugins.contains(&spec.plugin));
-    load
 }
 
 fn report_quarantine(guilty: &[String]) {

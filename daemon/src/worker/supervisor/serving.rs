@@ -73,7 +73,7 @@ impl Serving {
 
     /// Its process id, as it says.
     pub(super) fn pid(&self) -> u32 {
-        self.worker.pid
+        self.worker.hello.pid
     }
 
     /// The plugins with a run in flight.

@@ -1,6 +1,6 @@
 //! The supervisor against workers that the tests play, one per connection to a socket.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mainstay_core::address::Family;
@@ -9,14 +9,16 @@ use mainstay_core::input::{Outcome, Status};
 use mainstay_core::time::{Realtime, Time};
 use mainstay_protocol as protocol;
 use protocol::{
-    CheckSpec, Event, Fault, FaultKind, FromWorker, HookSpec, LoadFault, PluginSpec, Report,
-    Subject, ToWorker, VERSION, WeightChange, frame,
+    CheckSpec, CompileFault, Event, Fault, FaultKind, FromWorker, HookSpec, Load, LoadFault,
+    PluginSpec, Report, Sealed, Subject, ToWorker, VERSION, WeightChange, frame,
 };
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
+use crate::code::{self, Cache, ComponentFile};
 use crate::hooks::{self, TransitionSender};
 use crate::worker::WorkerState;
 use crate::worker::source::StartError;
@@ -27,7 +29,7 @@ struct Setup {
     verdicts: mpsc::UnboundedReceiver<Verdict>,
     transitions: TransitionSender,
     listener: UnixListener,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Setup {
@@ -38,14 +40,23 @@ impl Setup {
         let (sender, verdicts) = mpsc::unbounded_channel();
         let outlet = move |verdict| sender.send(verdict).unwrap();
         let (transitions, happened) = hooks::channel();
-        let source = Source::Socket { path };
+        // All code is there already: the cache has it.
+        let (cache, state) = (
+            directory.path().join("cache"),
+            directory.path().join("state"),
+        );
+        let cache = Cache::keeping(&cache, &state).unwrap();
+        let code = Sealed::of("code", b"code").unwrap();
+        cache.keep(&digest(), ENGINE, &code).unwrap();
+        std::fs::write(component(directory.path()), COMPONENT).unwrap();
+        let source = Source::socket(path).with_cache(cache);
         let supervisor = Supervisor::spawn(source, Vec::new(), happened, Box::new(outlet));
         Self {
             supervisor: Arc::new(supervisor),
             verdicts,
             transitions,
             listener,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -64,6 +75,21 @@ impl Setup {
         (worker, load)
     }
 
+    /// The next worker, which was asked to load no plugin.
+    async fn loaded_nothing(&self) -> Load {
+        self.worker().await.load_nothing().await
+    }
+
+    /// First half of a reload.
+    async fn prepare(&self, load: Load) -> Result<Prepared, LoadError> {
+        let file = ComponentFile {
+            path: component(self.directory.path()),
+            pinned: false,
+        };
+        let components = [(digest(), file)].into();
+        self.supervisor.prepare(Plan { load, components }).await
+    }
+
     /// Brings a load into force. Answers with the worker that serves it.
     async fn adopt(&self, load: Load) -> Worker {
         let subscriptions = load.hooks.iter().map(|hook| Subscription {
@@ -72,8 +98,7 @@ impl Setup {
             deadline: Duration::from_secs(5),
         });
         let subscriptions = subscriptions.collect();
-        let (prepared, (mut worker, _)) =
-            tokio::join!(self.supervisor.prepare(load), self.loaded());
+        let (prepared, (mut worker, _)) = tokio::join!(self.prepare(load), self.loaded());
         self.supervisor
             .adopt(prepared.unwrap(), subscriptions)
             .await;
@@ -112,6 +137,7 @@ impl Worker {
         let hello = FromWorker::Hello {
             version,
             build: "test".to_owned(),
+            engine: ENGINE.to_owned(),
             pid: 4711,
         };
         self.say(&hello).await;
@@ -121,12 +147,23 @@ impl Worker {
         let Some(ToWorker::Load(load)) = self.hear().await else {
             panic!("not asked to load");
         };
+        if !load.plugins.is_empty() {
+            let code = ToWorker::Code { code: digest() };
+            assert_eq!(self.hear().await, Some(code));
+        }
         let loaded = FromWorker::Loaded {
             generation: load.generation,
             plugins: Vec::new(),
             faults,
         };
         self.say(&loaded).await;
+        load
+    }
+
+    /// Loads what is left when the only component is broken.
+    async fn load_nothing(mut self) -> Load {
+        let load = self.answer_load(Vec::new()).await;
+        assert_eq!(self.hear().await, None);
         load
     }
 
@@ -176,12 +213,25 @@ impl Worker {
     }
 }
 
+/// The shortest component, of which both plugins are.
+const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// What the workers need code for.
+const ENGINE: &str = "0123456789abcdef";
+
+fn digest() -> String {
+    code::hex(&Sha256::digest(COMPONENT))
+}
+
+fn component(directory: &Path) -> PathBuf {
+    directory.join("component.wasm")
+}
+
 /// Two plugins with a check each, `a` and `b`, and a hook of the second.
 fn load(generation: u64, interval_ms: u64) -> Load {
     let plugin = |name: &str| PluginSpec {
         name: name.to_owned(),
-        file: PathBuf::from("/nowhere.wasm"),
-        sha256: None,
+        code: digest(),
         grants: protocol::Grants::default(),
         limits: protocol::Limits::default(),
     };
@@ -296,7 +346,7 @@ async fn a_configuration_with_faults_leaves_the_worker_at_work() {
         second.answer_load(vec![fault.clone()]).await;
         second.hear().await
     };
-    let (result, end) = tokio::join!(setup.supervisor.prepare(load(2, HOUR)), bad);
+    let (result, end) = tokio::join!(setup.prepare(load(2, HOUR)), bad);
     let Err(LoadError::Faults(faults)) = result else {
         panic!("the faults were not told");
     };
@@ -312,8 +362,7 @@ async fn a_reload_replaces_the_worker_when_all_is_loaded() {
     let mut first = setup.adopt(load(1, HOUR)).await;
     setup.transitions.send(transition(1));
     assert_eq!(first.event().await.1.sequence, 1);
-    let (prepared, (mut second, _)) =
-        tokio::join!(setup.supervisor.prepare(load(2, HOUR)), setup.loaded());
+    let (prepared, (mut second, _)) = tokio::join!(setup.prepare(load(2, HOUR)), setup.loaded());
     first.find_healthy("a", 1).await;
     assert_eq!(setup.verdicts.recv().await.unwrap().generation, 1);
 
@@ -443,7 +492,7 @@ async fn a_worker_of_another_version_is_refused() {
         worker.say_hello(VERSION + 1).await;
         worker.hear().await
     };
-    let (result, end) = tokio::join!(setup.supervisor.prepare(load(1, HOUR)), other);
+    let (result, end) = tokio::join!(setup.prepare(load(1, HOUR)), other);
     let error = result.unwrap_err();
     assert!(matches!(error, LoadError::Start(StartError::Connection(_))));
     assert!(error.to_string().contains("same build"), "{error}");
@@ -473,4 +522,67 @@ async fn the_end_waits_for_the_hooks_within_its_limit() {
     setup.supervisor.stop(Duration::from_millis(50)).await;
     assert_eq!(deaf.event().await.1.sequence, 1);
     assert_eq!(deaf.hear().await, None);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_changes_nothing_until_the_next_reload() {
+    let setup = Setup::new();
+    let worker = setup.adopt(load(1, HOUR)).await;
+    std::fs::remove_file(component(setup.directory.path())).unwrap();
+    drop(worker);
+    let (mut worker, again) = setup.loaded().await;
+    assert_eq!(again, load(1, HOUR));
+    assert_eq!(worker.hear().await, Some(ToWorker::Start));
+
+    let (result, load) = tokio::join!(setup.prepare(load(2, HOUR)), setup.loaded_nothing());
+    let Err(LoadError::Faults(faults)) = result else {
+        panic!("the file is not there");
+    };
+    assert!(faults[0].message.contains("there is no file"), "{faults:?}");
+    assert_eq!((faults.len(), load.plugins.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_component_that_ends_its_compiler_is_named() {
+    let setup = Setup::new();
+    std::fs::remove_dir_all(setup.directory.path().join("cache")).unwrap();
+    let worker = async {
+        let worker = setup.worker().await;
+        let mut compiler = setup.worker().await;
+        let asked = compiler.hear().await;
+        assert!(matches!(asked, Some(ToWorker::Compile { .. })), "{asked:?}");
+        drop(compiler);
+        worker.load_nothing().await
+    };
+    let (result, _) = tokio::join!(setup.prepare(load(1, HOUR)), worker);
+    let Err(LoadError::Faults(faults)) = result else {
+        panic!("nothing was compiled");
+    };
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!(faults[0].plugin, "plugin-a");
+    assert!(faults[0].message.contains("compile limit"), "{faults:?}");
+}
+
+#[tokio::test]
+async fn what_the_compiler_says_is_told() {
+    let setup = Setup::new();
+    std::fs::remove_dir_all(setup.directory.path().join("cache")).unwrap();
+    let worker = async {
+        let worker = setup.worker().await;
+        let mut compiler = setup.worker().await;
+        compiler.hear().await;
+        let fault = CompileFault {
+            message: "is not a valid component: it is empty".to_owned(),
+            help: None,
+        };
+        let took_us = 1;
+        let fault = Some(fault);
+        compiler.say(&FromWorker::Compiled { took_us, fault }).await;
+        worker.load_nothing().await
+    };
+    let (result, _) = tokio::join!(setup.prepare(load(1, HOUR)), worker);
+    let Err(LoadError::Faults(faults)) = result else {
+        panic!("nothing was compiled");
+    };
+    assert!(faults[0].message.ends_with("it is empty"), "{faults:?}");
 }

@@ -1,9 +1,9 @@
 //! The worker as the daemon sees it: the executable at the other end of a socket, with plugins
 //! that are small, and mostly hostile.
 
+mod code;
 mod confinement;
 mod grants;
-
 mod hooks;
 mod hostile;
 mod loading;

@@ -1,14 +1,12 @@
-//! One plugin: compiled, linked, instantiated once, and described.
+//! One plugin: linked, instantiated once, and described.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
-use mainstay_protocol::{LoadFault, PluginInfo, Wish};
+use mainstay_protocol::{LoadFault, PluginInfo, PluginSpec, Wish};
 use wasmtime::Engine;
-use wasmtime::component::{Component, InstancePre, Linker};
+use wasmtime::component::{InstancePre, Linker};
 
-use super::{BUDGET, Candidate, IMPORTS, KEPT, TEXT};
+use super::{BUDGET, Codes, IMPORTS, KEPT, TEXT};
 use crate::bindings::{check, hook, lifecycle};
 use crate::contract::{self, Interfaces};
 use crate::fault;
@@ -26,20 +24,17 @@ pub(super) struct Loaded {
     pub(super) schema: Option<Schema>,
 }
 
-/// What was compiled in this load, by digest: the same file with other grants is the same code.
-pub(super) type Compiled = BTreeMap<String, Component>;
-
 pub(super) type Refused = (Option<PluginInfo>, Vec<LoadFault>);
 
-/// Compiles, links, instantiates and describes one plugin.
+/// Links, instantiates and describes one plugin.
 pub(super) async fn load(
     engine: &Engine,
     linker: &Linker<State>,
     shared: &Arc<Shared>,
-    compiled: &mut Compiled,
-    (spec, binary): Candidate,
+    codes: &Codes,
+    spec: PluginSpec,
 ) -> Result<(PluginInfo, Loaded), Refused> {
-    let name = spec.name;
+    let name = spec.name.clone();
     let mut faults = Vec::new();
     let grants = Grants::new(spec.grants).unwrap_or_else(|wrong| {
         faults.push(fault::of_plugin(
@@ -52,40 +47,14 @@ pub(super) async fn load(
         ));
         Grants::default()
     });
-    let binary = match binary {
-        Ok(binary) => binary,
-        Err(error) => {
-            faults.push(fault::of_plugin(&name, error.to_string(), error.help()));
-            return Err((None, faults));
-        }
+    let Some(component) = codes.get(&spec.code) else {
+        let message = "its code was not sent along".to_owned();
+        faults.push(fault::of_plugin(&name, message, None));
+        return Err((None, faults));
     };
-    let size = binary.bytes.len() as u64;
-    let start = Instant::now();
-    let known = compiled.get(&binary.sha256).cloned();
-    let component = match known {
-        Some(component) => Ok(component),
-        None => compile(engine.clone(), binary.bytes).await,
-    };
-    let component = match component {
-        Ok(component) => {
-            compiled.insert(binary.sha256.clone(), component.clone());
-            component
-        }
-        Err(error) => {
-            let message = one_line(&format!("is not a valid component: {error}"), 2 * TEXT);
-            faults.push(fault::of_plugin(
-                &name,
-                message,
-                Some("build it again; `wasm-tools validate` tells more".to_owned()),
-            ));
-            return Err((None, faults));
-        }
-    };
-    let interfaces = Interfaces::of(&component, engine);
+    let interfaces = Interfaces::of(component, engine);
     let mut info = PluginInfo {
         name: name.clone(),
-        sha256: binary.sha256,
-        size,
         api: interfaces.api.clone(),
         roles: interfaces.roles.clone(),
         imports: interfaces
@@ -97,7 +66,6 @@ pub(super) async fn load(
         described: None,
         settings_schema: None,
         wishes: Vec::new(),
-        compile_us: u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX),
     };
     if !interfaces.unknown.is_empty() {
         let names: Vec<String> = interfaces
@@ -115,7 +83,7 @@ pub(super) async fn load(
         return Err((Some(info), faults));
     }
     let linked = linker
-        .instantiate_pre(&component)
+        .instantiate_pre(component)
         .and_then(|instances| Ok((exports(&instances, &interfaces)?, instances)));
     let (exports, instances) = match linked {
         Ok(linked) => linked,
@@ -171,16 +139,6 @@ fn exports(instances: &InstancePre<State>, interfaces: &Interfaces) -> wasmtime:
             .then(|| lifecycle::GuestIndices::new(instances))
             .transpose()?,
     })
-}
-
-async fn compile(engine: Engine, bytes: Vec<u8>) -> Result<Component, String> {
-    let compiled =
-        tokio::task::spawn_blocking(move || Component::from_binary(&engine, &bytes)).await;
-    match compiled {
-        Ok(Ok(component)) => Ok(component),
-        Ok(Err(error)) => Err(error.root_cause().to_string()),
-        Err(_) => Err("the compiler failed on it".to_owned()),
-    }
 }
 
 /// Makes an instance, looks up its exports and takes over its description, without any grant.

@@ -16,21 +16,32 @@ const NEWEST: ABI = ABI::V6;
 /// Also, where the kernel knows how: no TCP port may be bound, no abstract Unix socket connected,
 /// and no process outside signalled. Returns in words what is not enforced.
 pub(super) fn restrict(pid_files: &[PathBuf]) -> Option<String> {
-    match apply(pid_files) {
+    words(apply(Some(Path::new("/proc")), pid_files))
+}
+
+/// As [`restrict`], but not even `/proc` stays readable.
+pub(super) fn close() -> Option<String> {
+    words(apply(None, &[]))
+}
+
+fn words(result: Result<RulesetStatus, RulesetError>) -> Option<String> {
+    match result {
         Ok(RulesetStatus::NotEnforced) => Some("this kernel has no Landlock".to_owned()),
         Ok(_) => None,
         Err(error) => Some(format!("Landlock: {error}")),
     }
 }
 
-fn apply(pid_files: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
+fn apply(readable: Option<&Path>, pid_files: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::BindTcp)?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
-    if let Ok(directory) = PathFd::new("/proc") {
+    if let Some(directory) = readable
+        && let Ok(directory) = PathFd::new(directory)
+    {
         ruleset = ruleset.add_rule(PathBeneath::new(directory, reading))?;
     }
     let directories: BTreeSet<&Path> = pid_files

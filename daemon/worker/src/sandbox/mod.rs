@@ -28,7 +28,21 @@ pub(crate) fn enter(pid_files: &[PathBuf]) -> Result<Vec<String>, SandboxError> 
     privileges::limit()?;
     missing.extend(privileges::drop_all()?);
     missing.extend(filesystem::restrict(pid_files));
-    syscalls::filter()?;
+    syscalls::filter(true)?;
+    Ok(missing)
+}
+
+/// As [`enter`], for a process that compiles: no file, no socket, and the least of the machine's
+/// memory and time.
+///
+/// # Errors
+/// As [`enter`].
+pub(crate) fn enter_to_compile() -> Result<Vec<String>, SandboxError> {
+    let mut missing = Vec::new();
+    privileges::limit_compiler()?;
+    missing.extend(privileges::drop_all()?);
+    missing.extend(filesystem::close());
+    syscalls::filter(false)?;
     Ok(missing)
 }
 

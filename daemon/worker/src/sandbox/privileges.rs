@@ -2,7 +2,8 @@
 
 use rustix::io::Errno;
 use rustix::process::{
-    Gid, Resource, Rlimit, Uid, getpriority_process, getuid, setpriority_process, setrlimit,
+    Gid, Resource, Rlimit, Uid, getpriority_process, getrlimit, getuid, setpriority_process,
+    setrlimit,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set,
@@ -14,6 +15,12 @@ use super::SandboxError;
 
 /// How nice the worker is; checks must never take the processor from the daemon.
 const NICE: i32 = 10;
+/// The same while it compiles, which nobody waits for.
+const COMPILER_NICE: i32 = 19;
+/// Address space of a compilation, in bytes. The largest components of today take 370 MB.
+const COMPILER_MEMORY: u64 = 1 << 30;
+/// Processor time of a compilation, in seconds. They take 20 s.
+const COMPILER_SECONDS: u64 = 120;
 /// Open files. 128 probes at once, the files of one look at `/proc`, and some to spare.
 const OPEN_FILES: u64 = 512;
 /// User and group "nobody", to become when started by root.
@@ -21,17 +28,37 @@ const NOBODY: u32 = 65534;
 
 /// Sets the limits that hold from now on. Core dumps are off: they would hold plugins' data.
 pub(super) fn limit() -> Result<(), SandboxError> {
-    let cap = |value| Rlimit {
-        current: Some(value),
-        maximum: Some(value),
+    lower(Resource::Core, 0).map_err(refused("switch off core dumps"))?;
+    lower(Resource::Nofile, OPEN_FILES).map_err(refused("limit open files"))?;
+    yield_to_others(NICE)
+}
+
+/// As [`limit`], and what one compilation may take.
+pub(super) fn limit_compiler() -> Result<(), SandboxError> {
+    limit()?;
+    lower(Resource::As, COMPILER_MEMORY).map_err(refused("limit memory"))?;
+    // Ends with SIGXCPU, which nobody else sends, and not with the SIGKILL of the hard limit.
+    let seconds = Rlimit {
+        current: Some(COMPILER_SECONDS),
+        ..getrlimit(Resource::Cpu)
     };
-    setrlimit(Resource::Core, cap(0)).map_err(refused("switch off core dumps"))?;
-    let open = rustix::process::getrlimit(Resource::Nofile)
-        .maximum
-        .map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
-    setrlimit(Resource::Nofile, cap(open)).map_err(refused("limit open files"))?;
-    if getpriority_process(None).map_err(refused("read the priority"))? < NICE {
-        setpriority_process(None, NICE).map_err(refused("lower the priority"))?;
+    setrlimit(Resource::Cpu, seconds).map_err(refused("limit processor time"))?;
+    yield_to_others(COMPILER_NICE)
+}
+
+fn lower(resource: Resource, limit: u64) -> Result<(), Errno> {
+    let most = getrlimit(resource).maximum;
+    let limit = Some(most.map_or(limit, |most| most.min(limit)));
+    let both = Rlimit {
+        current: limit,
+        maximum: limit,
+    };
+    setrlimit(resource, both)
+}
+
+fn yield_to_others(nice: i32) -> Result<(), SandboxError> {
+    if getpriority_process(None).map_err(refused("read the priority"))? < nice {
+        setpriority_process(None, nice).map_err(refused("lower the priority"))?;
     }
     Ok(())
 }

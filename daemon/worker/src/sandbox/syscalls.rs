@@ -107,8 +107,9 @@ const ALLOWED_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_HERE: &[libc::c_long] = &[];
 
-/// Installs the filters on this thread and all that it will start.
-pub(super) fn filter() -> Result<(), Error> {
+/// Installs the filters on this thread and all that it will start. Without `sockets` none can be
+/// made.
+pub(super) fn filter(sockets: bool) -> Result<(), Error> {
     // clone3 keeps its flags in memory, where a filter cannot look. Told that it does not exist,
     // the C library uses clone. The strictest answer of all filters counts.
     let errno = |code: i32| SeccompAction::Errno(code.unsigned_abs());
@@ -123,23 +124,16 @@ pub(super) fn filter() -> Result<(), Error> {
         .map(|call| (*call, Vec::new()))
         .collect();
     rules.extend(conditional()?);
+    if sockets {
+        rules.insert(libc::SYS_socket, internet_sockets()?);
+    }
     install(rules, errno(libc::EPERM), SeccompAction::Allow)
 }
 
 /// The calls that are allowed with certain arguments only.
 fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, Error> {
     let own_pid = u64::from(std::process::id());
-    let mut sockets = Vec::new();
-    for domain in [AF_INET, AF_INET6] {
-        for kind in [SOCK_STREAM, SOCK_DGRAM] {
-            sockets.push(SeccompRule::new(vec![
-                equal(0, domain.unsigned_abs().into())?,
-                masked(1, SOCK_TYPE_MASK, kind.unsigned_abs().into())?,
-            ])?);
-        }
-    }
     Ok(vec![
-        (libc::SYS_socket, sockets),
         // threads yes, processes no
         (
             libc::SYS_clone,
@@ -164,6 +158,20 @@ fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, Error> {
             ])?],
         ),
     ])
+}
+
+/// TCP and UDP.
+fn internet_sockets() -> Result<Vec<SeccompRule>, Error> {
+    let mut sockets = Vec::new();
+    for domain in [AF_INET, AF_INET6] {
+        for kind in [SOCK_STREAM, SOCK_DGRAM] {
+            sockets.push(SeccompRule::new(vec![
+                equal(0, domain.unsigned_abs().into())?,
+                masked(1, SOCK_TYPE_MASK, kind.unsigned_abs().into())?,
+            ])?);
+        }
+    }
+    Ok(sockets)
 }
 
 fn equal(argument: u8, value: u64) -> Result<SeccompCondition, Error> {

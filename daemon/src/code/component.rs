@@ -8,7 +8,12 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use mainstay_protocol::Sealed;
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
+
+use super::hex;
+use super::plan::ComponentFile;
 
 /// The largest component, in bytes.
 pub(crate) const LIMIT: u64 = 32 << 20;
@@ -17,48 +22,56 @@ pub(crate) const LIMIT: u64 = 32 << 20;
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// A component's bytes, checked as far as that goes without a compiler.
-#[derive(Debug)]
-pub(crate) struct Binary {
-    /// The whole file.
-    pub(crate) bytes: Vec<u8>,
-    /// Lower-case hex digest of [`bytes`](Self::bytes).
-    pub(crate) sha256: String,
-}
-
-/// Reads a component of at most [`LIMIT`] bytes and, when a digest is pinned, compares it.
+/// Reads a component of at most [`LIMIT`] bytes that has this digest.
 ///
 /// # Errors
-/// [`FileError`]: the file cannot be read, is not the pinned one, or is not a component.
-pub(crate) fn read(path: &Path, pinned: Option<&str>) -> Result<Binary, FileError> {
+/// [`FileError`]: the file cannot be read, is another one, or is not a component.
+pub(crate) fn read(file: &ComponentFile, sha256: &str) -> Result<Sealed, FileError> {
+    let path = file.path.as_path();
     let io = |error| FileError::from_io(path, error);
-    // O_NONBLOCK: a named pipe in place of the file must not hold up the worker.
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)
-        .map_err(io)?;
-    if !file.metadata().map_err(io)?.is_file() {
-        return Err(FileError::NotAFile(path.into()));
-    }
-    let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(FileError::TooLarge(path.into()));
-    }
-    let sha256 = hex(&Sha256::digest(&bytes));
-    if let Some(pinned) = pinned
-        && !pinned.eq_ignore_ascii_case(&sha256)
-    {
-        return Err(FileError::OtherDigest {
-            path: path.into(),
-            sha256,
+    let bytes = whole(path)?;
+    let found = hex(&Sha256::digest(&bytes));
+    if found != sha256 {
+        return Err(if file.pinned {
+            FileError::OtherDigest(path.into(), found)
+        } else {
+            FileError::Changed(path.into())
         });
     }
     match recognise(&bytes) {
-        Kind::Component => Ok(Binary { bytes, sha256 }),
+        Kind::Component => Sealed::of("mainstay-component", &bytes).map_err(io),
         kind => Err(FileError::NotAComponent(path.into(), kind)),
     }
+}
+
+/// The digest of a component's file, in lower-case hexadecimal digits.
+///
+/// # Errors
+/// [`FileError`], but anything of the right size has a digest.
+pub(crate) fn digest(path: &Path) -> Result<String, FileError> {
+    Ok(hex(&Sha256::digest(&whole(path)?)))
+}
+
+fn whole(path: &Path) -> Result<Vec<u8>, FileError> {
+    let io = |error| FileError::from_io(path, error);
+    // O_NONBLOCK: a named pipe in place of the file must not hold up anybody.
+    let file = File::options()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+        .map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if !metadata.is_file() {
+        return Err(FileError::NotAFile(path.into()));
+    }
+    let mut bytes = Vec::new();
+    if metadata.len() <= LIMIT {
+        file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
+    }
+    if metadata.len().max(bytes.len() as u64) > LIMIT {
+        return Err(FileError::TooLarge(path.into()));
+    }
+    Ok(bytes)
 }
 
 /// What a file is, by its first bytes and, for a component, by the lengths of its sections.
@@ -124,21 +137,13 @@ fn leb128(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-fn hex(digest: &[u8]) -> String {
-    use std::fmt::Write;
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Why a file cannot be used as a plugin.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     /// Nothing has that name.
     #[error("there is no file {0}")]
     Missing(PathBuf),
-    /// The worker's user may not read it.
+    /// This user may not read it.
     #[error("{0} may not be read")]
     Forbidden(PathBuf),
     /// A directory, a pipe, a device.
@@ -148,13 +153,11 @@ pub(crate) enum FileError {
     #[error("{0} is larger than {limit} MiB", limit = LIMIT >> 20)]
     TooLarge(PathBuf),
     /// Another file than the pinned one.
-    #[error("{path} is not the pinned file, its sha256 is {sha256}")]
-    OtherDigest {
-        /// The file.
-        path: PathBuf,
-        /// Digest of what is there.
-        sha256: String,
-    },
+    #[error("{0} is not the pinned file, its sha256 is {1}")]
+    OtherDigest(PathBuf, String),
+    /// Another file than a moment ago.
+    #[error("{0} was replaced while it was read")]
+    Changed(PathBuf),
     /// Read, but of another kind.
     #[error("{0} {what}", what = .1.words())]
     NotAComponent(PathBuf, Kind),
@@ -181,12 +184,13 @@ impl FileError {
                     .to_owned(),
             ),
             Self::Forbidden(path) => Some(format!(
-                "plugins are read by an unprivileged user: chmod a+r {}, and a+x its directories",
+                "the daemon runs as an unprivileged user: chmod a+r {}, and a+x its directories",
                 path.display()
             )),
-            Self::OtherDigest { sha256, .. } => Some(format!(
+            Self::OtherDigest(_, sha256) => Some(format!(
                 "if this file is wanted, write sha256 = \"{sha256}\"; if not, put the right one back"
             )),
+            Self::Changed(_) => Some("try again".to_owned()),
             Self::NotAComponent(_, kind) => kind.help().map(str::to_owned),
             Self::NotAFile(_) | Self::TooLarge(_) | Self::Io(..) => None,
         }
@@ -217,9 +221,9 @@ impl Kind {
             ),
             Self::OtherVersion => Some("build it with current tools for WASI 0.2"),
             Self::Text => Some("translate it with `wasm-tools parse`"),
-            Self::NativeCode => Some(
-                "give the .wasm component that it was made from; the worker compiles it itself",
-            ),
+            Self::NativeCode => {
+                Some("give the .wasm component that it was made from; it is compiled here")
+            }
             Self::Script => Some(
                 "checks are WebAssembly components; the stock plugins `process` and `tcp` replace most scripts",
             ),
@@ -256,30 +260,38 @@ mod tests {
         }
     }
 
+    fn file(path: &Path, pinned: bool) -> ComponentFile {
+        ComponentFile {
+            path: path.to_owned(),
+            pinned,
+        }
+    }
+
     #[test]
-    fn a_pinned_digest_must_match() {
+    fn only_the_expected_file_is_taken() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("empty.wasm");
         std::fs::write(&path, COMPONENT).unwrap();
-        let binary = read(&path, None).unwrap();
-        assert!(read(&path, Some(&binary.sha256)).is_ok());
-        assert!(read(&path, Some(&binary.sha256.to_uppercase())).is_ok());
-        let error = read(&path, Some(&"0".repeat(64))).unwrap_err();
-        assert!(error.to_string().contains(&binary.sha256), "{error}");
-        assert!(error.help().unwrap().contains(&binary.sha256));
+        let sha256 = digest(&path).unwrap();
+        let sealed = read(&file(&path, true), &sha256).unwrap();
+        assert_eq!(sealed.to_vec().unwrap(), COMPONENT);
+        let error = read(&file(&path, true), &"0".repeat(64)).unwrap_err();
+        assert!(error.to_string().contains(&sha256), "{error}");
+        assert!(error.help().unwrap().contains(&sha256));
+        let error = read(&file(&path, false), &"0".repeat(64)).unwrap_err();
+        assert!(matches!(error, FileError::Changed(_)), "{error}");
     }
 
     #[test]
     fn what_is_not_a_file_is_refused_without_waiting() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            read(directory.path(), None),
-            Err(FileError::NotAFile(_))
-        ));
-        assert!(matches!(
-            read(&directory.path().join("x"), None),
-            Err(FileError::Missing(_))
-        ));
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        for path in [directory.path(), &pipe] {
+            assert!(matches!(digest(path), Err(FileError::NotAFile(_))));
+        }
+        let missing = directory.path().join("x");
+        assert!(matches!(digest(&missing), Err(FileError::Missing(_))));
     }
 
     #[test]
@@ -287,6 +299,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("large.wasm");
         File::create(&path).unwrap().set_len(LIMIT + 1).unwrap();
-        assert!(matches!(read(&path, None), Err(FileError::TooLarge(_))));
+        assert!(matches!(digest(&path), Err(FileError::TooLarge(_))));
     }
 }

@@ -1,0 +1,240 @@
+//! From components to code: what is known, what is cached, and what a worker has to compile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_protocol::{CompileFault, FromWorker, Load, LoadFault, Sealed, Subject, ToWorker};
+use tracing::{debug, info, warn};
+
+use super::connection::ConnectionError;
+use super::relay;
+use super::source::{Source, StartError};
+use super::suspects::Death;
+use crate::code::{self, Cache, CacheError, Code, Codes, ComponentFile, FileError, Plan};
+
+/// How long one compilation may take, whatever else the machine does. The compiler itself has a
+/// limit of processor time.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The code that could be had.
+#[derive(Debug)]
+pub(super) struct Obtained {
+    /// The code.
+    pub(super) codes: Codes,
+    /// Why some could not.
+    pub(super) faults: Vec<LoadFault>,
+}
+
+impl Source {
+    /// Code for every plugin of a load, for a worker with this engine.
+    ///
+    /// # Errors
+    /// [`StartError`] when there is no worker to compile with.
+    pub(super) async fn obtain(
+        &self,
+        plan: &Plan,
+        load: &Load,
+        engine: &str,
+        known: &Codes,
+    ) -> Result<Obtained, StartError> {
+        let mut codes = BTreeMap::new();
+        let mut faults = Vec::new();
+        let mut seen = BTreeSet::new();
+        for spec in &load.plugins {
+            let digest = &spec.code;
+            if !seen.insert(digest) {
+                continue;
+            }
+            let known = known
+                .by_digest
+                .get(digest)
+                .filter(|_| known.engine == engine);
+            let code = match (known, plan.components.get(digest)) {
+                (Some(code), _) => Ok(Arc::clone(code)),
+                (None, Some(file)) => {
+                    let wanted = Wanted {
+                        plugin: &spec.name,
+                        digest,
+                        engine,
+                    };
+                    self.code_of(&wanted, file).await.map(Arc::new)
+                }
+                (None, None) => Err(Miss::fault(&spec.name, "its component is not known", None)),
+            };
+            match code {
+                Ok(code) => {
+                    codes.insert(digest.clone(), code);
+                }
+                Err(Miss::Fault(fault)) => faults.push(fault),
+                Err(Miss::Worker(error)) => return Err(error),
+            }
+        }
+        let engine = engine.to_owned();
+        let codes = Codes {
+            engine,
+            by_digest: codes,
+        };
+        Ok(Obtained { codes, faults })
+    }
+
+    /// Code from the cache, or else from a compiler.
+    async fn code_of(&self, wanted: &Wanted<'_>, file: &ComponentFile) -> Result<Code, Miss> {
+        let (file, sha256) = (file.clone(), wanted.digest.to_owned());
+        let component = blocking(move || code::read(&file, &sha256)).await?;
+        let component = component.map_err(|error: FileError| {
+            Miss::fault(wanted.plugin, &error.to_string(), error.help())
+        })?;
+        let component_size = component.length();
+        if let Some(cache) = &self.cache
+            && let Some(sealed) = look_up(cache, wanted).await?
+        {
+            return Ok(Code {
+                sealed,
+                component_size,
+                compiled_in: None,
+            });
+        }
+        let (sealed, took) = self.compile(wanted.plugin, component).await?;
+        info!(
+            plugin = wanted.plugin,
+            milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "compiled"
+        );
+        if let Some(cache) = &self.cache {
+            keep(cache, wanted, &sealed).await?;
+        }
+        Ok(Code {
+            sealed,
+            component_size,
+            compiled_in: Some(took),
+        })
+    }
+
+    /// Has a worker compile a component, which then ends.
+    async fn compile(&self, plugin: &str, component: Sealed) -> Result<(Sealed, Duration), Miss> {
+        // Never closed.
+        let _turn = self.compiling.acquire().await;
+        let mut compiler = self.connect().await?;
+        let request = ToWorker::Compile {
+            plugin: plugin.to_owned(),
+        };
+        let answer = async {
+            compiler.connection.send_with(&request, component)?;
+            loop {
+                match compiler.connection.next().await? {
+                    FromWorker::Compiled { took_us, fault } => {
+                        let carried = compiler.connection.carried();
+                        let took = Duration::from_micros(took_us);
+                        return Ok::<_, ConnectionError>((took, fault, carried));
+                    }
+                    other => relay::log(&other),
+                }
+            }
+        };
+        match tokio::time::timeout(LIMIT, answer).await {
+            Ok(Ok((took, None, Some(code)))) => match Sealed::try_from(code) {
+                Ok(code) => Ok((code, took)),
+                Err(error) => Err(Miss::fault(plugin, &error.to_string(), None)),
+            },
+            Ok(Ok((_, Some(CompileFault { message, help }), _))) => {
+                Err(Miss::fault(plugin, &message, help))
+            }
+            Ok(Ok((_, None, None))) => Err(Miss::Worker(ConnectionError::Unexpected.into())),
+            Ok(Err(error)) => match compiler.end().await {
+                // By somebody, or for want of memory: the component may be as good as any.
+                Death::Killed => Err(Miss::Worker(error.into())),
+                Death::Crashed | Death::Hung | Death::Unknown => Err(Miss::bomb(plugin)),
+            },
+            Err(_) => Err(Miss::bomb(plugin)),
+        }
+    }
+}
+
+/// Code that is looked for.
+struct Wanted<'a> {
+    plugin: &'a str,
+    digest: &'a str,
+    engine: &'a str,
+}
+
+/// Why there is no code.
+#[derive(Debug)]
+enum Miss {
+    /// Something is wrong with the component.
+    Fault(LoadFault),
+    /// There is no worker to compile with.
+    Worker(StartError),
+}
+
+impl Miss {
+    fn fault(plugin: &str, message: &str, help: Option<String>) -> Self {
+        Self::Fault(LoadFault {
+            plugin: plugin.to_owned(),
+            subject: Subject::Load,
+            pointer: None,
+            message: message.to_owned(),
+            help,
+        })
+    }
+
+    fn bomb(plugin: &str) -> Self {
+        Self::fault(
+            plugin,
+            "cannot be compiled: it takes more than the compile limit of 120 s of processor time and \
+             1 GiB of memory, or ends the compiler",
+            Some("build it without what makes it large".to_owned()),
+        )
+    }
+}
+
+impl From<StartError> for Miss {
+    fn from(error: StartError) -> Self {
+        Self::Worker(error)
+    }
+}
+
+/// What the cache has; anything doubtful is said and left for the compiler.
+async fn look_up(cache: &Arc<Cache>, wanted: &Wanted<'_>) -> Result<Option<Sealed>, StartError> {
+    let found = in_cache(cache, wanted, |cache, digest, engine| {
+        cache.find(digest, engine)
+    })
+    .await?;
+    Ok(found.unwrap_or_else(|error| {
+        let plugin = wanted.plugin;
+        warn!(
+            plugin,
+            "code in the cache is not used, and compiled again: {error}"
+        );
+        None
+    }))
+}
+
+async fn keep(cache: &Arc<Cache>, wanted: &Wanted<'_>, code: &Sealed) -> Result<(), StartError> {
+    let code = code.try_clone().map_err(ConnectionError::from)?;
+    let kept = in_cache(cache, wanted, move |cache, digest, engine| {
+        cache.keep(digest, engine, &code)
+    });
+    if let Err(error) = kept.await? {
+        debug!(plugin = wanted.plugin, "code is not kept: {error}");
+    }
+    Ok(())
+}
+
+async fn in_cache<T: Send + 'static>(
+    cache: &Arc<Cache>,
+    wanted: &Wanted<'_>,
+    what: impl FnOnce(&Cache, &str, &str) -> Result<T, CacheError> + Send + 'static,
+) -> Result<Result<T, CacheError>, StartError> {
+    let cache = Arc::clone(cache);
+    let (digest, engine) = (wanted.digest.to_owned(), wanted.engine.to_owned());
+    blocking(move || what(&cache, &digest, &engine)).await
+}
+
+/// Files are read and written on a thread of their own: a disk may be slow.
+async fn blocking<T: Send + 'static>(
+    what: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StartError> {
+    let done = tokio::task::spawn_blocking(what).await;
+    done.map_err(|error| ConnectionError::Io(std::io::Error::other(error)).into())
+}

@@ -1,0 +1,57 @@
+//! The other life of a worker: it compiles one component, and ends.
+//!
+//! A component can be made so that compiling it takes for ever or all memory; that costs this
+//! process, which nobody waits for but the load of that plugin.
+
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use mainstay_protocol::carrier::Carrier;
+use mainstay_protocol::{CompileFault, FromWorker, Sealed, frame};
+use wasmtime::Engine;
+
+use crate::sandbox;
+use crate::session::SessionError;
+use crate::text::one_line;
+
+/// Bytes kept of what the compiler says.
+const TEXT: usize = 512;
+
+/// Compiles the component and answers with its code.
+///
+/// # Errors
+/// [`SessionError`] when the component cannot be read or the answer not be given.
+pub(crate) fn answer(
+    stream: &Carrier<UnixStream>,
+    engine: &Engine,
+    component: &Sealed,
+) -> Result<(), SessionError> {
+    for missing in sandbox::enter_to_compile()? {
+        eprintln!("mainstay-worker: confined, but for this: {missing}");
+    }
+    let start = Instant::now();
+    let compiled = compile(engine, &component.to_vec()?);
+    let took_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let (code, fault) = match compiled {
+        Ok(code) => (Some(Sealed::of("mainstay-code", &code)?), None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let answer = frame::encode(&FromWorker::Compiled { took_us, fault })?;
+    stream.send(&answer, code.as_ref().map(AsFd::as_fd))?;
+    Ok(())
+}
+
+fn compile(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileFault> {
+    let compiling = AssertUnwindSafe(|| engine.precompile_component(component));
+    let message = match std::panic::catch_unwind(compiling) {
+        Ok(Ok(code)) => return Ok(code),
+        Ok(Err(error)) => error.root_cause().to_string(),
+        Err(_) => "the compiler failed on it".to_owned(),
+    };
+    Err(CompileFault {
+        message: one_line(&format!("is not a valid component: {message}"), TEXT),
+        help: Some("build it again; `wasm-tools validate` tells more".to_owned()),
+    })
+}
