@@ -165,6 +165,26 @@ fn a_cause_that_holds_no_longer_is_not_shown_and_the_change_is_explained() {
 }
 
 #[test]
+fn a_priority_that_is_another_for_the_same_reason_is_not_shown_as_the_cause() {
+    let mut bench = with_weight(-20, Status::Unhealthy);
+    bench.run_to_deadline();
+    bench.hear(LOWER, 90);
+    let raised = with_priority(105).priority;
+    bench.reconfigure(RouterSettings {
+        priority: raised,
+        ..tracking(Some(-20))
+    });
+    let router = bench.router();
+    let reason = "check nginx -20: said so".to_owned();
+    assert_eq!(router.priority.effective, 85);
+    assert_eq!(router.priority.reason, Some(reason));
+    assert_eq!(
+        router.cause,
+        "192.168.1.9 advertised priority 90, own was 80"
+    );
+}
+
+#[test]
 fn remarks_are_as_many_as_transitions_at_most() {
     let mut bench = with_weight(-20, Status::Healthy);
     for _ in 0..40 {
