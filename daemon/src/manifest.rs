@@ -6,14 +6,16 @@
 //! predecessor's addresses are gone, so that at no moment an address of ours is missing from it.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use mainstay_core::address::Prefix;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
+
+use crate::exit;
 
 /// Version of the file's format.
 const VERSION: u32 = 1;
@@ -49,45 +51,42 @@ impl Place {
     }
 }
 
-/// The manifest, as it is on disk.
+/// The manifest, as it is on disk. Nobody else has the state directory until it is dropped: of two
+/// that write the same file, each would take out what the other has claimed.
 #[derive(Debug)]
 pub(crate) struct Manifest {
     path: PathBuf,
+    /// The directory, locked for as long as it is open.
+    _held: File,
     place: Place,
     addresses: BTreeSet<Owned>,
 }
 
 impl Manifest {
-    /// Reads the manifest of a state directory. None there, or one of another boot or network
-    /// namespace, is an empty one: what it listed is not here.
+    /// Makes the state directory (mode 0700) where it is missing, takes it and reads its manifest.
+    /// None there, or one of another boot or network namespace, is an empty one: what it listed is
+    /// not here.
     ///
     /// # Errors
-    /// [`ManifestError::Corrupt`] when the file can't be understood, [`ManifestError::Io`] when it
-    /// can't be read.
+    /// [`ManifestError::Held`] when another process has the directory, [`ManifestError::Corrupt`]
+    /// when the file can't be understood, [`ManifestError::Io`] when it can't be read.
     pub(crate) fn open(state_dir: &Path, place: Place) -> Result<Self, ManifestError> {
-        let path = state_dir.join("manifest.json");
-        let addresses = match read(&path)? {
-            Some(document) if document.place == place => document
-                .addresses
-                .into_iter()
-                .map(|entry| (entry.interface, entry.address))
-                .collect(),
-            Some(_) | None => BTreeSet::new(),
-        };
-        Ok(Self {
-            path,
-            place,
-            addresses,
-        })
+        let held = hold(state_dir)?;
+        let path = manifest(state_dir);
+        let document = read(&path)?;
+        Ok(Self::of(document, held, path, place))
     }
 
     /// As [`Self::open`], but a file that can't be understood is moved to `manifest.json.corrupt`
     /// with a warning, since a node that serves is worth more than one that cleans up.
     ///
     /// # Errors
-    /// [`ManifestError::Io`] when the file can be neither read nor moved.
+    /// [`ManifestError::Held`], and [`ManifestError::Io`] when the file can be neither read nor
+    /// moved.
     pub(crate) fn open_or_set_aside(state_dir: &Path, place: Place) -> Result<Self, ManifestError> {
-        match Self::open(state_dir, place.clone()) {
+        let held = hold(state_dir)?;
+        let path = manifest(state_dir);
+        let document = match read(&path) {
             Err(ManifestError::Corrupt { path, reason }) => {
                 let aside = path.with_extension("json.corrupt");
                 fs::rename(&path, &aside).map_err(|source| ManifestError::io(&path, source))?;
@@ -98,9 +97,22 @@ impl Manifest {
                     "the manifest can't be understood: addresses of an earlier run that carry no \
                      mark will not be removed"
                 );
-                Self::open(state_dir, place)
+                None
             }
-            other => other,
+            other => other?,
+        };
+        Ok(Self::of(document, held, path, place))
+    }
+
+    fn of(document: Option<Document>, held: File, path: PathBuf, place: Place) -> Self {
+        let here = document.filter(|document| document.place == place);
+        let entries = here.into_iter().flat_map(|document| document.addresses);
+        let addresses = entries.map(|entry| (entry.interface, entry.address));
+        Self {
+            path,
+            _held: held,
+            place,
+            addresses: addresses.collect(),
         }
     }
 
@@ -175,6 +187,28 @@ struct Entry {
     address: Prefix,
 }
 
+fn manifest(state_dir: &Path) -> PathBuf {
+    state_dir.join("manifest.json")
+}
+
+/// Locks the directory itself, which leaves no file of somebody else's in it.
+fn hold(state_dir: &Path) -> Result<File, ManifestError> {
+    let io = |source| ManifestError::io(state_dir, source);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state_dir)
+        .map_err(io)?;
+    let directory = File::open(state_dir).map_err(io)?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
+        Err(TryLockError::WouldBlock) => Err(ManifestError::Held {
+            path: state_dir.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
 fn read(path: &Path) -> Result<Option<Document>, ManifestError> {
     let corrupt = |reason: String| ManifestError::Corrupt {
         path: path.to_owned(),
@@ -214,6 +248,16 @@ fn write(path: &Path, document: &Document) -> io::Result<()> {
 /// Why there is no manifest to go by.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ManifestError {
+    /// Another daemon, or a release, has the state directory.
+    #[error(
+        "another daemon keeps its manifest in {path}: stop it, or give this one a directory of its \
+         own with --state-dir",
+        path = path.display()
+    )]
+    Held {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The file is there and can't be understood.
     #[error(
         "{path} can't be understood ({reason}): remove the addresses by hand, then the file",
@@ -236,6 +280,14 @@ pub(crate) enum ManifestError {
 }
 
 impl ManifestError {
+    /// The exit code after it, unless a missing right is behind it.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Held { .. } => exit::UNAVAILABLE,
+            Self::Corrupt { .. } | Self::Io { .. } => exit::IO,
+        }
+    }
+
     fn io(path: &Path, source: io::Error) -> Self {
         Self::Io {
             path: path.to_owned(),
@@ -280,13 +332,30 @@ mod tests {
     }
 
     #[test]
+    fn a_state_directory_has_one_manifest_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("lib/mainstay");
+        let first = Manifest::open_or_set_aside(&path, place("x")).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        for again in [Manifest::open, Manifest::open_or_set_aside] {
+            let error = again(&path, place("x")).unwrap_err();
+            assert!(matches!(error, ManifestError::Held { .. }), "{error}");
+            assert!(error.to_string().contains("--state-dir"), "{error}");
+        }
+        drop(first);
+        Manifest::open(&path, place("x")).unwrap();
+    }
+
+    #[test]
     fn the_addresses_of_another_boot_or_namespace_are_gone() {
         let directory = tempfile::tempdir().unwrap();
         let mut manifest = Manifest::open(directory.path(), place("x")).unwrap();
         manifest.claim([owned("10.0.0.1/24")], &[]).unwrap();
+        drop(manifest);
 
         let rebooted = Manifest::open(directory.path(), place("y")).unwrap();
         assert!(rebooted.addresses().is_empty());
+        drop(rebooted);
         let mut elsewhere = place("x");
         elsewhere.network_namespace = "4:2".to_owned();
         let elsewhere = Manifest::open(directory.path(), elsewhere).unwrap();
@@ -331,8 +400,9 @@ mod tests {
     #[test]
     fn a_list_that_could_not_be_written_is_not_believed() {
         let directory = tempfile::tempdir().unwrap();
-        let state = directory.path().join("missing");
+        let state = directory.path().join("gone");
         let mut manifest = Manifest::open(&state, place("x")).unwrap();
+        fs::remove_dir(&state).unwrap();
         let error = manifest.claim([owned("10.0.0.1/24")], &[]).unwrap_err();
         assert!(matches!(error, ManifestError::Io { .. }), "{error}");
         assert!(manifest.addresses().is_empty());

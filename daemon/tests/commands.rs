@@ -124,6 +124,29 @@ fn release_without_anything_of_ours_is_done_at_once() {
 }
 
 #[test]
+fn a_state_directory_that_another_daemon_has_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(path.join("mainstay.toml"), ROUTER).unwrap();
+    fs::create_dir(path.join("state")).unwrap();
+    let held = fs::File::open(path.join("state")).unwrap();
+    held.lock().unwrap();
+    let options = ["--runtime-dir", "run", "--state-dir", "state"];
+    for command in [
+        &["release"] as &[&str],
+        &["run", "--config", "mainstay.toml", "--worker", "/bin/false"],
+    ] {
+        let output = mainstay(path, &[command, &options].concat());
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        assert_eq!(text(&output.stdout), "");
+        let said = "another daemon keeps its manifest in state: stop it, or give this one a \
+                    directory of its own with --state-dir\n";
+        assert!(text(&output.stderr).ends_with(said), "{output:?}");
+    }
+    assert_eq!(fs::read_dir(path.join("state")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_wrong_command_line_is_told_from_a_failure() {
     let directory = tempfile::tempdir().unwrap();
     for arguments in [

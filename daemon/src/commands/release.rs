@@ -23,8 +23,9 @@ pub(crate) fn release(runtime_dir: &Path, state_dir: &Path) -> Result<ExitCode, 
     })?;
     let place = Place::here()
         .map_err(|error| Failure::new(exit::IO, format!("where this is can't be told: {error}")))?;
-    let io = |error: ManifestError| Failure::new(exit::by_cause(&error, exit::IO), error);
-    let mut manifest = Manifest::open(state_dir, place).map_err(io)?;
+    let failed =
+        |error: ManifestError| Failure::new(exit::by_cause(&error, error.exit_code()), error);
+    let mut manifest = Manifest::open(state_dir, place).map_err(failed)?;
     let listed = manifest.addresses();
     if listed.is_empty() {
         return print("nothing to release\n");
@@ -34,10 +35,10 @@ pub(crate) fn release(runtime_dir: &Path, state_dir: &Path) -> Result<ExitCode, 
         Outcome::Failed(_) => Some((removal.interface.clone(), removal.prefix)),
         Outcome::Removed | Outcome::Absent | Outcome::NotOurs => None,
     });
-    manifest.shrink_to(kept).map_err(io)?;
+    manifest.shrink_to(kept).map_err(failed)?;
     print(&render(&removals))?;
-    let failed = |removal: &Removal| matches!(removal.outcome, Outcome::Failed(_));
-    if removals.iter().any(failed) {
+    let still_there = |removal: &Removal| matches!(removal.outcome, Outcome::Failed(_));
+    if removals.iter().any(still_there) {
         return Err(Failure::new(
             exit::SOFTWARE,
             "some addresses are still there: remove them by hand, or try again",

@@ -7,6 +7,7 @@ use crate::config;
 use crate::control::RuntimeDirError;
 use crate::exit;
 use crate::logging::Logging;
+use crate::manifest::ManifestError;
 use crate::run::{self, RunOptions};
 
 /// Runs the daemon until it is told to stop.
@@ -39,7 +40,8 @@ pub(crate) fn run(options: &RunOptions, filter: Option<&str>) -> ExitCode {
 
 /// The exit code after an error, and what is said of it.
 fn end(error: &anyhow::Error) -> (u8, String) {
-    let otherwise = match error.is::<RuntimeDirError>() {
+    let held = matches!(error.downcast_ref(), Some(ManifestError::Held { .. }));
+    let otherwise = match held || error.is::<RuntimeDirError>() {
         true => exit::UNAVAILABLE,
         false => exit::SOFTWARE,
     };
@@ -66,7 +68,6 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
-    use crate::manifest::ManifestError;
 
     #[test]
     fn a_missing_right_is_said_once_with_its_file_and_its_own_code() {
@@ -103,7 +104,10 @@ mod tests {
 
     #[test]
     fn other_errors_keep_their_code() {
-        let held = anyhow::Error::from(RuntimeDirError::Held { path: "/x".into() });
+        let path = || "/x".into();
+        let running = anyhow::Error::from(RuntimeDirError::Held { path: path() });
+        assert_eq!(end(&running).0, exit::UNAVAILABLE);
+        let held = anyhow::Error::from(ManifestError::Held { path: path() });
         assert_eq!(end(&held).0, exit::UNAVAILABLE);
         let other = anyhow::anyhow!("one").context("two");
         assert_eq!(end(&other), (exit::SOFTWARE, "two: one".to_owned()));

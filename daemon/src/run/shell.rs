@@ -1,7 +1,5 @@
 //! Everything around the engine: brings it up, keeps its surroundings going, takes it down.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -230,11 +228,6 @@ async fn inheritance(
     let place = Place::here().context("where this is can't be told")?;
     let (page, records) = ResumePage::open(&options.runtime_dir, &place.boot_id)
         .context("no page for a restart in the runtime directory")?;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&options.state_dir)
-        .with_context(|| format!("no state directory {}", options.state_dir.display()))?;
     let mut manifest = Manifest::open_or_set_aside(&options.state_dir, place)?;
     let legacy = Legacy {
         records,
