@@ -127,6 +127,17 @@ enum Plugin {
         #[arg(long)]
         json: bool,
     },
+    /// Show the plugins that the daemon serves
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compile the plugins of a configuration, so that no start has to
+    Compile {
+        /// The configuration, instead of --config
+        file: Option<PathBuf>,
+    },
     /// Run a check once, in the daemon's sandbox; exits with 0, 1, 2 or 3 for healthy, unhealthy,
     /// degraded or error
     Run(commands::plugin::RunArguments),
@@ -180,6 +191,13 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
             let file = commands::plugin::component(&file, paths.plugin_dir.clone())?;
             commands::plugin::inspect(&paths.worker_with_cache()?, &file, json)
         }
+        Command::Plugin(Plugin::List { json }) => commands::plugin::list(&paths.runtime_dir, json),
+        Command::Plugin(Plugin::Compile { file }) => commands::plugin::compile(
+            paths.worker_of_command()?,
+            file.as_ref().unwrap_or(&paths.config),
+            &config::Options::of_process(paths.plugin_dir.clone()),
+            (&paths.cache_dir, &paths.state_dir),
+        ),
         Command::Plugin(Plugin::Run(arguments)) => {
             let file = commands::plugin::component(&arguments.component, paths.plugin_dir.clone())?;
             commands::plugin::run(&paths.worker_with_cache()?, &file, &arguments)

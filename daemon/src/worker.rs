@@ -17,10 +17,11 @@ mod suspects;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use once::{load_once, run_once};
+pub(crate) use once::{compile_once, load_once, run_once};
 pub(crate) use process::find as find_program;
 pub(crate) use source::{LoadError, Source};
 pub(crate) use supervisor::{Prepared, Supervisor};
@@ -39,8 +40,24 @@ pub(crate) struct WorkerStatus {
     pub(crate) last_end: Option<String>,
     /// Plugins that rest because workers died of them.
     pub(crate) quarantined: BTreeSet<String>,
-    /// Digest of each plugin it serves, by name.
-    pub(crate) plugins: BTreeMap<String, String>,
+    /// The plugins of the configuration, by name.
+    pub(crate) plugins: BTreeMap<String, ServedPlugin>,
+}
+
+/// A plugin that a worker serves.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct ServedPlugin {
+    /// Where its component was read.
+    pub(crate) file: PathBuf,
+    /// Lower-case hex digest of what was read there.
+    pub(crate) sha256: String,
+    /// Its own version, if it says one.
+    pub(crate) version: Option<String>,
+    /// `check`, `hook`: what it exports.
+    pub(crate) roles: Vec<String>,
+    /// Why a run of it gave no answer the last time that one did not.
+    pub(crate) last_error: Option<String>,
 }
 
 /// What the worker is doing.

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod cable;
+mod code;
 mod commands;
 mod control;
 mod demo;

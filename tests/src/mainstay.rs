@@ -176,6 +176,17 @@ impl Node {
             .output()
     }
 
+    /// Compiles the plugins of the configuration as `mainstay plugin compile` does.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn compile(&self) -> Result<String> {
+        command(self, "plugin")
+            .arg("compile")
+            .args(locations(self))
+            .text()
+    }
+
     /// Runs the daemon to its end, for a configuration that it refuses.
     ///
     /// # Errors

@@ -1,7 +1,9 @@
-//! `mainstay plugin`: a component seen from outside, and one run of it.
+//! `mainstay plugin`: components seen from outside, one run of one, and those that are served.
 
+mod compile;
 mod grant;
 mod inspect;
+mod list;
 mod run;
 mod settings;
 
@@ -15,7 +17,9 @@ use crate::code::{self, ComponentFile, Plan};
 use crate::config::search;
 use crate::exit;
 use crate::worker::LoadError;
+pub(crate) use compile::compile;
 pub(crate) use inspect::inspect;
+pub(crate) use list::list;
 pub(crate) use run::{RunArguments, run};
 
 /// The component that the command line names.

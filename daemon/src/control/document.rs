@@ -3,7 +3,7 @@
 use mainstay_core::status::Status;
 use serde::{Deserialize, Serialize};
 
-use crate::worker::WorkerStatus;
+use crate::worker::{ServedPlugin, WorkerStatus};
 
 /// Everything that `status` shows.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -34,8 +34,9 @@ pub(crate) struct StatusDocument {
 pub(crate) struct PluginStatus {
     /// Its name in the configuration.
     pub(crate) name: String,
-    /// Lower-case hex digest of its file.
-    pub(crate) sha256: String,
+    /// What is served of it.
+    #[serde(flatten)]
+    pub(crate) served: ServedPlugin,
     /// `quarantined`, or what the worker is doing: `running`, `starting`, `waiting`, `idle`.
     pub(crate) worker: String,
 }
@@ -52,9 +53,9 @@ impl PluginStatus {
         };
         let plugins = worker.plugins.iter();
         plugins
-            .map(|(name, sha256)| Self {
+            .map(|(name, served)| Self {
                 name: name.clone(),
-                sha256: sha256.clone(),
+                served: served.clone(),
                 worker: state(name),
             })
             .collect()

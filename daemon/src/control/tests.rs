@@ -16,7 +16,7 @@ use super::client::ClientError;
 use super::peer::Standing;
 use super::server::{CONNECTIONS, serve_within};
 use super::*;
-use crate::worker::WorkerStatus;
+use crate::worker::{ServedPlugin, WorkerStatus};
 
 /// Short enough to wait until silent clients are sent away. On a machine that is held up it sends
 /// away others too, who ask again.
@@ -95,8 +95,8 @@ fn document() -> StatusDocument {
     };
     let worker = WorkerStatus {
         quarantined: ["bad".to_owned()].into(),
-        plugins: [("bad", "aa"), ("good", "bb")]
-            .map(|(name, digest)| (name.to_owned(), digest.to_owned()))
+        plugins: ["bad", "good"]
+            .map(|name| (name.to_owned(), ServedPlugin::default()))
             .into(),
         ..WorkerStatus::default()
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mainstay_protocol::{FromWorker, PluginInfo, Run, RunReport, ToWorker};
 
+use super::compile::Obtained;
 use super::relay;
 use super::source::{LoadError, Source, StartError, Worker};
 use crate::code::{Codes, Plan};
@@ -25,6 +26,23 @@ pub(crate) fn load_once(source: &Source, plan: &Plan) -> Result<Loaded, LoadErro
             plugins: worker.plugins,
             codes: worker.codes,
         })
+    })
+}
+
+/// Compiles what is not in the cache yet, and loads nothing.
+///
+/// # Errors
+/// As [`load_once`], but settings are not looked at.
+pub(crate) fn compile_once(source: &Source, plan: &Plan) -> Result<Codes, LoadError> {
+    block_on(async {
+        let engine = source.connect().await?.hello.engine;
+        let nothing_known = Codes::default();
+        let obtained = source.obtain(plan, &plan.load, &engine, &nothing_known);
+        let Obtained { codes, faults } = obtained.await?;
+        match faults.is_empty() {
+            true => Ok(codes),
+            false => Err(LoadError::Faults(faults)),
+        }
     })
 }
 

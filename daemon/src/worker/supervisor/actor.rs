@@ -5,7 +5,8 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mainstay_protocol::{FromWorker, Load};
+use mainstay_core::input::Outcome;
+use mainstay_protocol::{FromWorker, Load, PluginInfo};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ use crate::worker::backoff::Backoff;
 use crate::worker::connection::ConnectionError;
 use crate::worker::source::{FailedStart, LoadError, Source, Worker};
 use crate::worker::suspects::{QUARANTINE, Suspects};
-use crate::worker::{WorkerState, WorkerStatus};
+use crate::worker::{ServedPlugin, WorkerState, WorkerStatus};
 
 /// Everything that the task knows.
 pub(super) struct Actor {
@@ -33,6 +34,8 @@ pub(super) struct Actor {
     plan: Option<Arc<Plan>>,
     /// The code of its plugins as it was when the configuration came into force.
     codes: Codes,
+    /// What people see of its plugins.
+    plugins: BTreeMap<String, ServedPlugin>,
     hooks: Hooks,
     serving: Option<Serving>,
     starting: Option<Starting>,
@@ -77,6 +80,7 @@ impl Actor {
             status,
             plan: None,
             codes: Codes::default(),
+            plugins: BTreeMap::new(),
             hooks,
             serving: None,
             starting: None,
@@ -134,6 +138,7 @@ impl Actor {
         self.backoff = Backoff::default();
         self.hooks.subscribe(subscriptions);
         self.codes = prepared.worker.codes.clone();
+        self.plugins = served(&plan, &prepared.worker.plugins);
         self.plan = Some(plan);
         self.begin(prepared.worker, load).await;
     }
@@ -249,7 +254,15 @@ impl Actor {
         };
         let now = Instant::now();
         match serving.hear(message, now) {
-            Some(News::Verdict(verdict)) => (self.outlet)(verdict),
+            Some(News::Verdict(verdict)) => {
+                if let Outcome::Fault { message } = &verdict.outcome
+                    && let Some(plugin) = serving.plugin_of(&verdict.check)
+                    && let Some(plugin) = self.plugins.get_mut(plugin)
+                {
+                    plugin.last_error = Some(format!("check {}: {message}", verdict.check));
+                }
+                (self.outlet)(verdict);
+            }
             Some(News::Hook {
                 hook,
                 source,
@@ -328,13 +341,6 @@ impl Actor {
         }
     }
 
-    fn digests(&self) -> BTreeMap<String, String> {
-        let plugins = self.plan.iter().flat_map(|plan| &plan.load.plugins);
-        plugins
-            .map(|spec| (spec.name.clone(), spec.code.clone()))
-            .collect()
-    }
-
     fn tell_status(&self) {
         let status = WorkerStatus {
             state: match (&self.serving, &self.starting, &self.start_at) {
@@ -347,7 +353,7 @@ impl Actor {
             restarts: self.restarts,
             last_end: self.last_end.clone(),
             quarantined: self.suspects.resting(),
-            plugins: self.digests(),
+            plugins: self.plugins.clone(),
         };
         self.status.send_if_modified(|told| {
             let changed = *told != status;
@@ -355,6 +361,24 @@ impl Actor {
             changed
         });
     }
+}
+
+/// The plugins of a plan, with what a worker has found out about them.
+fn served(plan: &Plan, infos: &[PluginInfo]) -> BTreeMap<String, ServedPlugin> {
+    let plugins = plan.load.plugins.iter().map(|spec| {
+        let file = plan.components.get(&spec.code);
+        let info = infos.iter().find(|info| info.name == spec.name);
+        let described = info.and_then(|info| info.described.as_ref());
+        let served = ServedPlugin {
+            file: file.map(|file| file.path.clone()).unwrap_or_default(),
+            sha256: spec.code.clone(),
+            version: described.map(|(_, version, _)| version.clone()),
+            roles: info.map(|info| info.roles.clone()).unwrap_or_default(),
+            last_error: None,
+        };
+        (spec.name.clone(), served)
+    });
+    plugins.collect()
 }
 
 fn report_quarantine(guilty: &[String]) {

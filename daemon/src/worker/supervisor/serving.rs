@@ -106,7 +106,7 @@ impl Serving {
                 outcome,
                 took_us,
                 overruns: _,
-            } if generation == self.load.generation && self.checks(&check).is_some() => {
+            } if generation == self.load.generation && self.plugin_of(&check).is_some() => {
                 self.ended(&Name::Check(check.clone()));
                 let verdict = relay::verdict(check, generation, outcome, took_us);
                 Some(News::Verdict(verdict))
@@ -181,7 +181,9 @@ impl Serving {
     /// The check or hook of a run, when this plugin has been loaded for it.
     fn known(&self, plugin: &str, subject: Subject) -> Option<Name> {
         match subject {
-            Subject::Check(name) if self.checks(&name) == Some(plugin) => Some(Name::Check(name)),
+            Subject::Check(name) if self.plugin_of(&name) == Some(plugin) => {
+                Some(Name::Check(name))
+            }
             Subject::Hook(name) if self.hooks(&name) == Some(plugin) => Some(Name::Hook(name)),
             Subject::Check(_) | Subject::Hook(_) | Subject::Load => None,
         }
@@ -192,7 +194,7 @@ impl Serving {
     }
 
     /// The plugin of a check.
-    fn checks(&self, check: &str) -> Option<&str> {
+    pub(super) fn plugin_of(&self, check: &str) -> Option<&str> {
         let spec = self.load.checks.iter().find(|spec| spec.name == check)?;
         Some(&spec.plugin)
     }

@@ -1,0 +1,106 @@
+//! `mainstay plugin list`: the plugins that the daemon serves.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::super::{ask, misunderstood};
+use super::text::columns;
+use super::{Failure, print, print_json};
+use crate::code::{self, FileError};
+use crate::control::{PluginStatus, Request, Response};
+use crate::exit;
+
+/// Prints the plugins of the daemon of this runtime directory.
+pub(crate) fn list(runtime_dir: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let Response::Status(document) = ask(runtime_dir, &Request::Status, exit::UNAVAILABLE)? else {
+        return Err(misunderstood());
+    };
+    if json {
+        return print_json(&document.plugins);
+    }
+    print(&render(&document.plugins, |plugin| {
+        code::digest(&plugin.served.file)
+    }))
+}
+
+/// `now` is the digest of what stands in the place of a plugin's file now.
+fn render(
+    plugins: &[PluginStatus],
+    now: impl Fn(&PluginStatus) -> Result<String, FileError>,
+) -> String {
+    let heading = ["PLUGIN", "VERSION", "ROLES", "STATE", "SHA256", "FILE"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    let mut notes = String::new();
+    for plugin in plugins {
+        let served = &plugin.served;
+        rows.push(vec![
+            plugin.name.clone(),
+            served.version.clone().unwrap_or_else(|| "-".to_owned()),
+            served.roles.join(", "),
+            plugin.worker.clone(),
+            served.sha256.chars().take(12).collect(),
+            served.file.display().to_string(),
+        ]);
+        let mut note = |text: &str| {
+            let name = super::text::plain(&plugin.name);
+            notes += &format!("\n{name}: {}\n", super::text::plain(text));
+        };
+        match now(plugin) {
+            Ok(digest) if digest == served.sha256 => {}
+            Ok(_) => note("the file has changed; a reload would load it"),
+            Err(error) => note(&format!("{error}; what was loaded goes on")),
+        }
+        if let Some(error) = &served.last_error {
+            note(&format!("last error: {error}"));
+        }
+    }
+    columns(&rows) + &notes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::worker::ServedPlugin;
+
+    #[test]
+    fn what_differs_from_the_file_and_what_failed_is_said() {
+        let plugin = |name: &str, last_error: Option<&str>| PluginStatus {
+            name: name.to_owned(),
+            served: ServedPlugin {
+                file: PathBuf::from("/p").join(name),
+                sha256: "ab".repeat(32),
+                version: Some("1.2.3".to_owned()),
+                roles: vec!["check".to_owned()],
+                last_error: last_error.map(str::to_owned),
+            },
+            worker: "running".to_owned(),
+        };
+        let plugins = [
+            plugin("same", None),
+            plugin("changed", Some("check c: trap \u{1b}[2J")),
+            plugin("gone", None),
+        ];
+        let text = render(&plugins, |plugin| match plugin.name.as_str() {
+            "same" => Ok("ab".repeat(32)),
+            "changed" => Ok("cd".repeat(32)),
+            _ => Err(FileError::Missing(plugin.served.file.clone())),
+        });
+        assert!(
+            text.contains("same     1.2.3    check  running  abababababab  /p/same\n"),
+            "{text}"
+        );
+        assert!(!text.contains("\nsame: "), "{text}");
+        assert!(
+            text.contains("\nchanged: the file has changed; a reload would load it\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nchanged: last error: check c: trap \\u{1b}[2J\n"),
+            "{text}"
+        );
+        let gone = "\ngone: there is no file /p/gone; what was loaded goes on\n";
+        assert!(text.contains(gone), "{text}");
+    }
+}
