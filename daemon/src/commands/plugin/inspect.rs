@@ -122,6 +122,6 @@ mod tests {
         };
         assert!(!rendered(&plugin).contains("summary"));
         plugin.described = Some(("own".to_owned(), "0.1.0".to_owned(), "Looks".to_owned()));
-        assert!(rendered(&plugin).contains("summary      Looks\n"));
+        assert!(rendered(&plugin).contains("summary   Looks\n"));
     }
 }
