@@ -12,6 +12,7 @@ mod process;
 mod pulse;
 mod relay;
 mod source;
+mod start;
 mod supervisor;
 mod suspects;
 
@@ -23,7 +24,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use once::{compile_once, load_once, run_once};
 pub(crate) use process::find as find_program;
-pub(crate) use source::{LoadError, Source};
+pub(crate) use source::Source;
+pub(crate) use start::LoadError;
 pub(crate) use supervisor::{Prepared, Supervisor};
 
 /// What people see of the worker.

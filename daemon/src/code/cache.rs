@@ -7,17 +7,16 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use mainstay_protocol::Sealed;
 use rustix::fs::{
-    AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, fchown, fstat, futimens, openat,
-    renameat, statat, unlinkat,
+    AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, futimens, openat, renameat,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
-use rustix::process::geteuid;
 use sha2::Sha256;
 
 use super::key::{self, Key};
@@ -143,7 +142,7 @@ impl Cache {
         let mut mac = self.mac(sha256, engine);
         copy(&mut code.reader(), &mut io::sink(), &mut mac)?;
         let mode = Mode::RUSR | Mode::WUSR;
-        let mut file = create(self.directory.as_fd(), name, mode)?;
+        let mut file = trust::create(self.directory.as_fd(), name, mode)?;
         file.write_all(MARK)?;
         file.write_all(&mac.finalize().into_bytes())?;
         io::copy(&mut code.reader(), &mut file)?;
@@ -203,20 +202,6 @@ const NOW: Timestamps = Timestamps {
         tv_nsec: UTIME_NOW,
     },
 };
-
-/// Makes a file that belongs to the owner of its directory: root works for the daemon's user here.
-pub(super) fn create(directory: BorrowedFd<'_>, name: &str, mode: Mode) -> io::Result<File> {
-    let _ = unlinkat(directory, name, AtFlags::empty());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(directory, name, flags, mode)?;
-    if geteuid().is_root() {
-        let owner = fstat(directory)?;
-        let user = rustix::fs::Uid::from_raw(owner.st_uid);
-        let group = rustix::fs::Gid::from_raw(owner.st_gid);
-        fchown(&file, Some(user), Some(group))?;
-    }
-    Ok(File::from(file))
-}
 
 fn copy(from: &mut impl Read, to: &mut impl Write, mac: &mut Hmac<Sha256>) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];

@@ -65,7 +65,7 @@ pub(super) fn make(directory: &Path) -> Result<Key, TrustError> {
 }
 
 fn put(directory: &OwnedFd, name: &str, key: &Key) -> io::Result<()> {
-    let mut file = super::cache::create(directory.as_fd(), name, Mode::RUSR | Mode::WUSR)?;
+    let mut file = trust::create(directory.as_fd(), name, Mode::RUSR | Mode::WUSR)?;
     file.write_all(key)?;
     file.sync_all()
 }

@@ -3,11 +3,12 @@
 //! Cached code becomes code that runs, and the key says which is ours: nobody but this user and
 //! root may be able to write either, nor rename what is above them.
 
-use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fchown, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -27,7 +28,7 @@ pub(super) fn directory(path: &Path) -> Result<OwnedFd, TrustError> {
         let element = Path::new(element.as_os_str());
         at.push(element);
         handle = open(handle.as_fd(), element, &at)?;
-        let stat = fstat(&handle).map_err(|error| io(&at, error))?;
+        let stat = fstat(&handle).map_err(|error| failed(&at, error))?;
         if !owned(&stat, owner) {
             return Err(TrustError::Owner(at));
         }
@@ -46,8 +47,8 @@ pub(super) fn directory(path: &Path) -> Result<OwnedFd, TrustError> {
 /// # Errors
 /// As [`directory`]; `path` is for the message.
 pub(super) fn file(directory: impl AsFd, file: impl AsFd, path: &Path) -> Result<Stat, TrustError> {
-    let parent = fstat(directory).map_err(|error| io(path, error))?;
-    let stat = fstat(file).map_err(|error| io(path, error))?;
+    let parent = fstat(directory).map_err(|error| failed(path, error))?;
+    let stat = fstat(file).map_err(|error| failed(path, error))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return Err(TrustError::NotAFile(path.into()));
     }
@@ -60,6 +61,20 @@ pub(super) fn file(directory: impl AsFd, file: impl AsFd, path: &Path) -> Result
     Ok(stat)
 }
 
+/// Makes a file that belongs to the owner of its directory: root works for the daemon's user here.
+pub(super) fn create(directory: BorrowedFd<'_>, name: &str, mode: Mode) -> io::Result<File> {
+    let _ = unlinkat(directory, name, AtFlags::empty());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(directory, name, flags, mode)?;
+    if geteuid().is_root() {
+        let owner = fstat(directory)?;
+        let user = rustix::fs::Uid::from_raw(owner.st_uid);
+        let group = rustix::fs::Gid::from_raw(owner.st_gid);
+        fchown(&file, Some(user), Some(group))?;
+    }
+    Ok(File::from(file))
+}
+
 /// Who may own what leads to a directory, besides root: this user, and for root the directory's
 /// own owner, as whom the daemon runs.
 fn owner_of(path: &Path) -> Result<u32, TrustError> {
@@ -67,7 +82,7 @@ fn owner_of(path: &Path) -> Result<u32, TrustError> {
     if !user.is_root() {
         return Ok(user.as_raw());
     }
-    let stat = rustix::fs::stat(path).map_err(|error| io(path, error))?;
+    let stat = rustix::fs::stat(path).map_err(|error| failed(path, error))?;
     Ok(stat.st_uid)
 }
 
@@ -77,10 +92,10 @@ fn owned(stat: &Stat, owner: u32) -> bool {
 
 fn open(parent: impl AsFd, element: &Path, path: &Path) -> Result<OwnedFd, TrustError> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-    openat(parent, element, flags, Mode::empty()).map_err(|error| io(path, error))
+    openat(parent, element, flags, Mode::empty()).map_err(|error| failed(path, error))
 }
 
-fn io(path: &Path, error: Errno) -> TrustError {
+fn failed(path: &Path, error: Errno) -> TrustError {
     TrustError::Io(path.into(), error.into())
 }
 
@@ -98,5 +113,5 @@ pub(crate) enum TrustError {
     NotAFile(PathBuf),
     /// The system could not look at it.
     #[error("{0}: {1}")]
-    Io(PathBuf, std::io::Error),
+    Io(PathBuf, io::Error),
 }

@@ -9,7 +9,8 @@ use mainstay_protocol::{FromWorker, PluginInfo, Run, RunReport, ToWorker};
 
 use super::compile::Obtained;
 use super::relay;
-use super::source::{LoadError, Source, StartError, Worker};
+use super::source::{Source, StartError, Worker};
+use super::start::LoadError;
 use crate::code::{Codes, Plan};
 
 /// Beyond the check's own timeout.

@@ -1,28 +1,23 @@
-//! Where workers come from, and the first words with a new one.
+//! Where workers come from.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_protocol::{FromWorker, Load, LoadFault, PluginInfo, ToWorker};
-
+use mainstay_protocol::PluginInfo;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
-use tokio::task::JoinError;
 
-use super::compile::Obtained;
 use super::connection::{Connection, ConnectionError, Hello};
 use super::process::{Process, death};
-use super::relay;
 use super::suspects::Death;
-use crate::code::{Cache, Codes, Plan};
+use crate::code::{Cache, Codes};
 use crate::control::Workers;
 
 /// How long a worker may take to load: every plugin has to describe itself, every setting to be
 /// validated.
-const LOAD_LIMIT: Duration = Duration::from_secs(240);
+pub(super) const LOAD_LIMIT: Duration = Duration::from_secs(240);
 
 /// Where workers come from, and the code that they run.
 #[derive(Clone, Debug)]
@@ -91,47 +86,10 @@ impl Source {
         }
     }
 
-    /// A new worker that has loaded the plan but for the plugins that rest, and not begun. Code that
-    /// is `known` is taken as it is: a file that was replaced since changes nothing.
+    /// A new worker that has said hello.
     ///
     /// # Errors
-    /// [`LoadError`], with the plugin that was being loaded when the worker died.
-    pub(super) async fn start(
-        &self,
-        plan: &Plan,
-        resting: &BTreeSet<String>,
-        known: &Codes,
-    ) -> Result<Worker, FailedStart> {
-        let start = |error| FailedStart::of(LoadError::Start(error));
-        let mut worker = self.connect().await.map_err(start)?;
-        let load = plan.load_without(resting);
-        let obtained = self.obtain(plan, &load, &worker.hello.engine, known).await;
-        let Obtained { codes, faults } = obtained.map_err(start)?;
-        let broken = load.plugins.iter();
-        let broken = broken.filter(|spec| !codes.by_digest.contains_key(&spec.code));
-        let broken: BTreeSet<String> = broken.map(|spec| spec.name.clone()).collect();
-        let load = plan.load_without(&resting.union(&broken).cloned().collect());
-        worker.codes = codes;
-        let mut loading = BTreeSet::new();
-        let loaded = worker.load(&load, faults, &mut loading);
-        let result = match tokio::time::timeout(LOAD_LIMIT, loaded).await {
-            Ok(result) => result,
-            Err(_) => Err(LoadError::Start(StartError::Slow)),
-        };
-        match result {
-            Ok(()) => Ok(worker),
-            Err(error) => Err(FailedStart {
-                death: match &error {
-                    LoadError::Faults(_) => None,
-                    LoadError::Start(StartError::Slow) => Some(Death::Hung),
-                    LoadError::Start(_) => Some(worker.end().await),
-                },
-                error,
-                loading,
-            }),
-        }
-    }
-
+    /// [`StartError`] when there is none.
     pub(super) async fn connect(&self) -> Result<Worker, StartError> {
         let (stream, process) = match &self.origin {
             Origin::Child {
@@ -192,94 +150,6 @@ impl Worker {
             None => Death::Unknown,
         }
     }
-
-    /// Makes it load all of this. It is as if it had found these faults itself.
-    async fn load(
-        &mut self,
-        load: &Load,
-        mut faults: Vec<LoadFault>,
-        loading: &mut BTreeSet<String>,
-    ) -> Result<(), LoadError> {
-        let lost = |error: ConnectionError| LoadError::Start(error.into());
-        self.send(load).map_err(StartError::from)?;
-        loop {
-            match self.connection.next().await.map_err(lost)? {
-                FromWorker::Loaded {
-                    generation,
-                    plugins,
-                    faults: found,
-                } if generation == load.generation => {
-                    faults.extend(found);
-                    if !faults.is_empty() {
-                        return Err(LoadError::Faults(faults));
-                    }
-                    self.plugins = plugins;
-                    return Ok(());
-                }
-                FromWorker::RunStarted { plugin, .. }
-                    if load.plugins.iter().any(|spec| spec.name == plugin) =>
-                {
-                    // Plugins are loaded one after the other.
-                    loading.clear();
-                    loading.insert(plugin);
-                }
-                other => relay::log(&other),
-            }
-        }
-    }
-
-    /// The load, and the code that it needs.
-    fn send(&mut self, load: &Load) -> Result<(), ConnectionError> {
-        self.connection.send(&ToWorker::Load(load.clone()))?;
-        let wanted: BTreeSet<&String> = load.plugins.iter().map(|spec| &spec.code).collect();
-        for digest in wanted {
-            if let Some(code) = self.codes.by_digest.get(digest) {
-                let message = ToWorker::Code {
-                    code: digest.clone(),
-                };
-                self.connection
-                    .send_with(&message, code.sealed.try_clone()?)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A worker that did not come to serve.
-#[derive(Debug)]
-pub(super) struct FailedStart {
-    pub(super) error: LoadError,
-    /// The plugin that was being loaded.
-    pub(super) loading: BTreeSet<String>,
-    /// How it ended, when it did not end by plan.
-    pub(super) death: Option<Death>,
-}
-
-impl FailedStart {
-    /// The task that started it is gone.
-    pub(super) fn without_task(error: &JoinError) -> Self {
-        let error = io::Error::other(error.to_string());
-        Self::of(LoadError::Start(ConnectionError::Io(error).into()))
-    }
-
-    fn of(error: LoadError) -> Self {
-        Self {
-            error,
-            loading: BTreeSet::new(),
-            death: None,
-        }
-    }
-}
-
-/// Why nothing was loaded.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
-    /// Something is wrong with the plugins or their settings.
-    #[error("{} faults in plugins or their settings", .0.len())]
-    Faults(Vec<LoadFault>),
-    /// There is no worker to load anything.
-    #[error("the plugin worker: {0}")]
-    Start(#[from] StartError),
 }
 
 /// Why there is no worker.

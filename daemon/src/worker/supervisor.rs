@@ -14,7 +14,8 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::WorkerStatus;
-use super::source::{LoadError, Source, Worker};
+use super::source::{Source, Worker};
+use super::start::LoadError;
 use crate::code::{Codes, Plan};
 use crate::hooks::{Happened, Subscription};
 use actor::Actor;

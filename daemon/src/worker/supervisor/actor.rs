@@ -19,7 +19,8 @@ use crate::code::{Codes, Plan};
 use crate::hooks::{Fate, Happened, Hooks, Subscription};
 use crate::worker::backoff::Backoff;
 use crate::worker::connection::ConnectionError;
-use crate::worker::source::{FailedStart, LoadError, Source, Worker};
+use crate::worker::source::{Source, Worker};
+use crate::worker::start::{FailedStart, LoadError};
 use crate::worker::suspects::{QUARANTINE, Suspects};
 use crate::worker::{ServedPlugin, WorkerState, WorkerStatus};
 
