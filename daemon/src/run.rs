@@ -11,6 +11,7 @@
 //! The engine thread never waits for the other: what it sends goes into bounded queues, and what
 //! does not fit is merged or counted.
 
+mod crowd;
 mod engine;
 mod mailbox;
 mod outlets;

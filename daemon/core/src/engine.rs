@@ -5,6 +5,7 @@ mod leftovers;
 mod listening;
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 
 use leftovers::Leftovers;
 use listening::Listening;
@@ -158,6 +159,16 @@ impl Engine {
             Some((name.to_owned(), prefix))
         });
         named.collect()
+    }
+
+    /// Whether a router on this interface listened to this address at that time: the last
+    /// advertisement that it accepted came from there, less than its down interval before.
+    pub fn hears(&self, interface: InterfaceIndex, source: Ipv4Addr, at: Time) -> bool {
+        let mut there = self
+            .routers
+            .iter()
+            .filter(|router| router.index() == Some(interface));
+        there.any(|router| router.hears(source, at))
     }
 
     /// What people see now.

@@ -62,7 +62,7 @@ impl VrrpSocket {
     /// (`NotFound`); when the kernel refuses an option.
     pub fn open(interface: InterfaceIndex, name: &str, ids: &[u8]) -> io::Result<Self> {
         let socket = Self::open_deaf(interface, name, RECEIVE_BUFFER)?;
-        socket.set_ids(ids)?;
+        socket.set_ids(ids, &[])?;
         Ok(socket)
     }
 
@@ -75,7 +75,7 @@ impl VrrpSocket {
     /// As [`Self::open`].
     pub fn open_foreign(interface: InterfaceIndex, name: &str, ids: &[u8]) -> io::Result<Self> {
         let socket = Self::open_deaf(interface, name, FOREIGN_BUFFER)?;
-        socket.set_foreign_ids(ids)?;
+        socket.set_foreign_ids(ids, &[])?;
         Ok(socket)
     }
 
@@ -122,23 +122,25 @@ impl VrrpSocket {
         Ok(socket)
     }
 
-    /// Receives from now on what has one of these ids (or is too short to have one) instead.
-    /// Packets that wait already stay.
+    /// Receives from now on what has one of these ids (or is too short to have one) instead, unless
+    /// it comes from one of these sources. Packets that wait already stay.
     ///
     /// # Errors
     ///
     /// When the kernel has no memory for the filter.
-    pub fn set_ids(&self, ids: &[u8]) -> io::Result<()> {
-        self.socket.attach_filter(&vrid_filter::only(ids))
+    pub fn set_ids(&self, ids: &[u8], unless: &[Ipv4Addr]) -> io::Result<()> {
+        self.socket.attach_filter(&vrid_filter::only(ids, unless))
     }
 
-    /// Receives from now on what has an id, but none of these.
+    /// Receives from now on what has an id, but none of these, and all that comes from one of these
+    /// sources.
     ///
     /// # Errors
     ///
     /// As [`Self::set_ids`].
-    pub fn set_foreign_ids(&self, ids: &[u8]) -> io::Result<()> {
-        self.socket.attach_filter(&vrid_filter::except(ids))
+    pub fn set_foreign_ids(&self, ids: &[u8], sources: &[Ipv4Addr]) -> io::Result<()> {
+        self.socket
+            .attach_filter(&vrid_filter::except(ids, sources))
     }
 
     /// Sends a VRRP message from this source address, which must be one of this machine's: the

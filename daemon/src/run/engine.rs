@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use mainstay_core::Engine;
+use mainstay_core::event::Event;
 use mainstay_core::input::Input;
 use mainstay_core::record::RouterKey;
 use mainstay_core::settings::Settings;
@@ -16,6 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
+use super::crowd::QUIET;
 use super::mailbox::{Inbox, Message};
 use super::outlets::Outlets;
 use crate::manifest::Owned;
@@ -99,8 +101,11 @@ impl EngineThread {
         ];
         let sockets = self.outlets.sockets.descriptors();
         descriptors.extend(sockets.map(|socket| PollFd::new(socket, PollFlags::POLLIN)));
-        let timeout = match &self.watchdog {
-            Some(watchdog) => PollTimeout::try_from(watchdog.interval).unwrap_or(PollTimeout::MAX),
+        let watchdog = self.watchdog.as_ref().map(|watchdog| watchdog.interval);
+        // Silence is no event: whoever is kept apart is looked at again.
+        let quiet = self.outlets.sockets.keeps_apart().then_some(QUIET);
+        let timeout = match watchdog.into_iter().chain(quiet).min() {
+            Some(limit) => PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX),
             None => PollTimeout::NONE,
         };
         match poll(&mut descriptors, timeout) {
@@ -138,6 +143,12 @@ impl EngineThread {
         let more = self.outlets.sockets.receive(|packet| packets.push(packet));
         for packet in packets {
             self.handle(Input::Packet(packet));
+        }
+        let engine = &self.engine;
+        let hears = |interface, source, at| engine.hears(interface, source, at);
+        let now = clock::now().boottime;
+        for notice in self.outlets.sockets.review(now, hears) {
+            self.outlets.tell(Event::Notice(notice));
         }
         more
     }

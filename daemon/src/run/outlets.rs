@@ -115,7 +115,8 @@ impl Outlets {
         }
     }
 
-    fn tell(&self, event: Event) {
+    /// Tells people.
+    pub(super) fn tell(&self, event: Event) {
         // Only lines for people: when so many wait already, one more says little.
         let _ = self.log.try_send(event);
     }

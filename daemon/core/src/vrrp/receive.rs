@@ -25,6 +25,14 @@ impl Router {
         }
     }
 
+    /// Whether what this router accepted last came from this address, less than its down interval
+    /// before.
+    pub(crate) fn hears(&self, source: Ipv4Addr, at: Time) -> bool {
+        self.peer.is_some_and(|peer| {
+            peer.address == source && at.since(peer.heard_at) < self.down_interval()
+        })
+    }
+
     fn admit(&self, context: &Context<'_>, packet: &Packet) -> Result<Heard, Reject> {
         let Packet {
             source,

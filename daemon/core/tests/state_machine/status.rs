@@ -1,8 +1,9 @@
 //! What people see.
 
 use mainstay_core::action::Effect;
+use mainstay_core::address::InterfaceIndex;
 use mainstay_core::event::RouterState;
-use mainstay_core::input::{Input, Outcome, Status, Verdict};
+use mainstay_core::input::{Input, Outcome, Packet, Status, Verdict};
 use mainstay_core::record::Record;
 use mainstay_core::status::PeerStatus;
 
@@ -45,6 +46,24 @@ fn v3_27_a_packet_for_an_unknown_router_is_counted_on_the_interface() {
     assert_eq!(interfaces[0].rejected["virtual-router-id"], 1);
     assert_eq!(interfaces[0].rejected["too-short"], 1);
     assert!(bench.router().counters.rejected.is_empty());
+}
+
+#[test]
+fn whom_a_router_listens_to_is_known_for_a_down_interval() {
+    let mut bench = Bench::backup(router());
+    let refused = bench.packet(LOWER, 200, SECOND);
+    bench.input(Input::Packet(Packet {
+        hop_limit: 254,
+        ..refused
+    }));
+    assert!(!bench.engine.hears(INDEX, LOWER, bench.now));
+    bench.hear(GREATER, 200);
+    let end = bench.now + down(PRIORITY);
+    assert!(bench.engine.hears(INDEX, GREATER, bench.now));
+    assert!(bench.engine.hears(INDEX, GREATER, end - SECOND));
+    assert!(!bench.engine.hears(INDEX, GREATER, end));
+    assert!(!bench.engine.hears(INDEX, LOWER, bench.now));
+    assert!(!bench.engine.hears(InterfaceIndex(9), GREATER, bench.now));
 }
 
 #[test]

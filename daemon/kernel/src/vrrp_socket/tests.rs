@@ -170,7 +170,7 @@ fn what_one_socket_leaves_out_the_other_receives() {
         send(&advertisement(1));
         assert_eq!(next(&mut foreign).bytes, advertisement(50));
         assert_eq!(next(&mut foreign).bytes, advertisement(1));
-        foreign.set_foreign_ids(&[50]).unwrap();
+        foreign.set_foreign_ids(&[50], &[]).unwrap();
         send(&advertisement(50));
         send(&advertisement(51));
         assert_eq!(next(&mut foreign).bytes, advertisement(51));
@@ -205,20 +205,20 @@ fn the_filter_drops_foreign_ids_and_nothing_else() {
             "so is a wrong version"
         );
 
-        receiver.set_ids(&[50]).unwrap();
+        receiver.set_ids(&[50], &[]).unwrap();
         send(&advertisement(51));
         send(&advertisement(50));
         assert_eq!(next(&mut receiver).bytes, advertisement(50));
 
         let all: Vec<u8> = (0..=255).collect();
-        receiver.set_ids(&all).unwrap();
+        receiver.set_ids(&all, &[]).unwrap();
         for id in &all {
             send(&advertisement(*id));
         }
         let heard: Vec<u8> = all.iter().map(|_| next(&mut receiver).bytes[1]).collect();
         assert_eq!(heard, all);
 
-        receiver.set_ids(&[]).unwrap();
+        receiver.set_ids(&[], &[]).unwrap();
         send(&advertisement(51));
         send(&[]);
         assert_eq!(next(&mut receiver).bytes, []);
@@ -318,6 +318,64 @@ fn what_the_kernel_drops_is_counted() {
         next(&mut receiver);
         assert!(receiver.dropped() > 0);
         assert_eq!(received + receiver.dropped(), 100);
+    });
+}
+
+#[test]
+fn a_flood_from_one_address_leaves_room_for_a_peer_once_it_is_left_out() {
+    let name = "a_flood_from_one_address_leaves_room_for_a_peer_once_it_is_left_out";
+    lab::run_async(name, || async {
+        const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+        let cable = Cable::new().await;
+        cable
+            .hand
+            .add(cable.here, "10.0.0.3/24".parse().unwrap())
+            .await;
+        let sender = cable.open(&[51]);
+        let mut receiver = cable.open_there(&[51]);
+        setsockopt(&receiver.socket, sockopt::RcvBuf, &4096).unwrap();
+        let mut foreign = cable
+            .peer
+            .within(|| VrrpSocket::open_foreign(cable.there, "right", &[51]))
+            .unwrap();
+        let send = |source| {
+            sender
+                .send(source, ALL_VIRTUAL_ROUTERS, &advertisement(51))
+                .unwrap();
+        };
+        // The cable delivers before `send` returns: what does not wait then never comes.
+        let flood_then_peer = || {
+            (0..100).for_each(|_| send(OTHER));
+            send(HERE);
+        };
+        let waiting = |socket: &mut VrrpSocket| {
+            let mut sources = Vec::new();
+            while let Some(packet) = socket.receive().unwrap() {
+                sources.push(packet.source);
+            }
+            sources
+        };
+        flood_then_peer();
+        let crowded = waiting(&mut receiver);
+        assert!(crowded.iter().all(|source| *source == OTHER), "{crowded:?}");
+        assert!(waiting(&mut foreign).is_empty());
+
+        let flooding = &[OTHER, Ipv4Addr::new(10, 0, 0, 4)];
+        receiver.set_ids(&[51], flooding).unwrap();
+        foreign.set_foreign_ids(&[51], flooding).unwrap();
+        for _ in 0..20 {
+            flood_then_peer();
+            assert_eq!(waiting(&mut receiver), [HERE]);
+            let counted = waiting(&mut foreign);
+            assert!(!counted.is_empty());
+            assert!(counted.iter().all(|source| *source == OTHER), "{counted:?}");
+        }
+
+        receiver.set_ids(&[51], &[]).unwrap();
+        foreign.set_foreign_ids(&[51], &[]).unwrap();
+        send(OTHER);
+        assert_eq!(waiting(&mut receiver), [OTHER]);
+        assert!(waiting(&mut foreign).is_empty());
     });
 }
 
