@@ -26,8 +26,12 @@ use crate::{SandboxError, code, compile, engine, sandbox};
 const WORKERS: usize = 2;
 /// Calls of hooks at the same time.
 const CALLS: usize = 2;
-/// Threads for what blocks: looking at processes.
+/// Threads for what blocks: looking at processes, and schemas.
 const BLOCKING: usize = 4;
+/// Bytes of a run beside its memory limit: stack, host functions, results.
+const RUN: u64 = 8 << 20;
+/// Bytes for all that is not a run.
+const BESIDE_RUNS: u64 = 1 << 30;
 
 /// Serves the daemon at the other end of `stream` until it closes it.
 ///
@@ -61,7 +65,7 @@ fn run(
     engine: &Engine,
     request: Load,
 ) -> Result<(), SessionError> {
-    for missing in sandbox::enter(&pid_files(&request))? {
+    for missing in sandbox::enter(&pid_files(&request), data(&request))? {
         eprintln!("mainstay-worker: confined, but for this: {missing}");
     }
     let Some(codes) = codes(&mut stream, engine, &request)? else {
@@ -214,6 +218,14 @@ fn pid_files(request: &Load) -> Vec<PathBuf> {
     plugins
         .flat_map(|spec| spec.grants.process.pid_files.iter().cloned())
         .collect()
+}
+
+/// Memory for what the runs may use, and for everything else.
+fn data(request: &Load) -> u64 {
+    let runs = u64::from(request.max_concurrent_runs).saturating_add(CALLS as u64 + 1);
+    let limits = request.plugins.iter().map(|spec| spec.limits.memory);
+    let run = limits.max().unwrap_or(0).saturating_add(RUN);
+    runs.saturating_mul(run).saturating_add(BESIDE_RUNS)
 }
 
 fn look(request: &Load) -> Look {

@@ -15,7 +15,8 @@ use std::path::PathBuf;
 /// Puts the confinement on, for the rest of the process's life.
 ///
 /// `pid_files` are the files that plugins were granted; what lies beside them becomes readable
-/// too, because a service replaces its pid file by a new one.
+/// too, because a service replaces its pid file by a new one. `data` is the memory that the process
+/// may have for data, in bytes.
 ///
 /// Returns what the system refused but the worker can do without, in words: an older kernel has
 /// no Landlock, and in a user namespace there may be no other user to become.
@@ -23,9 +24,10 @@ use std::path::PathBuf;
 /// # Errors
 /// [`SandboxError`] when capabilities, `no_new_privs`, limits or the filter of system calls cannot
 /// be put on. The worker must not go on then.
-pub(crate) fn enter(pid_files: &[PathBuf]) -> Result<Vec<String>, SandboxError> {
+pub(crate) fn enter(pid_files: &[PathBuf], data: u64) -> Result<Vec<String>, SandboxError> {
     let mut missing = Vec::new();
-    privileges::limit()?;
+    privileges::limit(data)?;
+    missing.extend(privileges::go_before_the_daemon());
     missing.extend(privileges::drop_all()?);
     missing.extend(filesystem::restrict(pid_files));
     syscalls::filter(true)?;
@@ -40,6 +42,7 @@ pub(crate) fn enter(pid_files: &[PathBuf]) -> Result<Vec<String>, SandboxError> 
 pub(crate) fn enter_to_compile() -> Result<Vec<String>, SandboxError> {
     let mut missing = Vec::new();
     privileges::limit_compiler()?;
+    missing.extend(privileges::go_before_the_daemon());
     missing.extend(privileges::drop_all()?);
     missing.extend(filesystem::close());
     syscalls::filter(false)?;
@@ -62,6 +65,8 @@ mod tests {
     use std::fs::{self, File};
     use std::io::{ErrorKind, Read, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
     use std::process::Command;
 
     use rustix::net::{AddressFamily, SocketType, socket};
@@ -69,9 +74,11 @@ mod tests {
 
     use super::*;
 
+    const DATA: u64 = 1 << 30;
+
     /// Runs on a thread that is confined, while the rest of the test's process is not.
     fn confined<T: Send + 'static>(test: impl FnOnce(&[String]) -> T + Send + 'static) -> T {
-        std::thread::spawn(move || test(&enter(&[]).unwrap()))
+        std::thread::spawn(move || test(&enter(&[], DATA).unwrap()))
             .join()
             .unwrap()
     }
@@ -139,6 +146,29 @@ mod tests {
     }
 
     #[test]
+    #[expect(unsafe_code, reason = "nobody wraps F_SETOWN")]
+    fn a_descriptor_has_no_owner_to_be_signalled() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let set_owner = |stream: &UnixStream| {
+            let init = 1;
+            // SAFETY: passes no pointer, and the descriptor is open.
+            let result = unsafe { libc::fcntl(stream.as_raw_fd(), libc::F_SETOWN, init) };
+            if result == 0 {
+                Ok(())
+            } else {
+                Err(std::io::Error::last_os_error())
+            }
+        };
+        set_owner(&ours).unwrap();
+        confined(move |_| {
+            let refused = set_owner(&ours).unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+            ours.try_clone().unwrap();
+            ours.set_nonblocking(true).unwrap();
+        });
+    }
+
+    #[test]
     fn the_way_back_is_closed() {
         confined(|_| {
             rustix::thread::set_thread_uid(rustix::process::Uid::ROOT).unwrap_err();
@@ -149,6 +179,15 @@ mod tests {
                 maximum: Some(4096),
             };
             rustix::process::setrlimit(rustix::process::Resource::Nofile, more).unwrap_err();
+        });
+    }
+
+    #[test]
+    fn memory_ends_at_the_limit() {
+        confined(|_| {
+            let most = usize::try_from(DATA).unwrap();
+            assert!(Vec::<u8>::new().try_reserve_exact(most).is_err());
+            assert!(Vec::<u8>::new().try_reserve_exact(most / 4).is_ok());
         });
     }
 
@@ -172,7 +211,7 @@ mod tests {
         let pid_file = granted.path().join("service.pid");
         let files = [pid_file.clone()];
         std::thread::spawn(move || {
-            let missing = enter(&files).unwrap();
+            let missing = enter(&files, DATA).unwrap();
             if let Some(why) = missing.iter().find(|text| text.contains("Landlock")) {
                 skipped("only_proc_and_granted_pid_files_can_be_read", why);
                 return;

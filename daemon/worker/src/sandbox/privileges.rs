@@ -1,5 +1,7 @@
 //! Capabilities, user, priority and resource limits.
 
+use std::fs;
+
 use rustix::io::Errno;
 use rustix::process::{
     Gid, Resource, Rlimit, Uid, getpriority_process, getrlimit, getuid, setpriority_process,
@@ -23,19 +25,27 @@ const COMPILER_MEMORY: u64 = 1 << 30;
 const COMPILER_SECONDS: u64 = 120;
 /// Open files. 128 probes at once, the files of one look at `/proc`, and some to spare.
 const OPEN_FILES: u64 = 512;
+/// Where the machine's memory runs out, the worker goes before the daemon: the same as in its unit.
+const OOM_SCORE_ADJUST: i32 = 500;
 /// User and group "nobody", to become when started by root.
 const NOBODY: u32 = 65534;
 
-/// Sets the limits that hold from now on. Core dumps are off: they would hold plugins' data.
-pub(super) fn limit() -> Result<(), SandboxError> {
+/// Sets the limits that hold from now on, `data` bytes of memory among them.
+pub(super) fn limit(data: u64) -> Result<(), SandboxError> {
+    limit_all()?;
+    lower(Resource::Data, data).map_err(refused("limit memory"))
+}
+
+/// Core dumps are off: they would hold plugins' data.
+fn limit_all() -> Result<(), SandboxError> {
     lower(Resource::Core, 0).map_err(refused("switch off core dumps"))?;
     lower(Resource::Nofile, OPEN_FILES).map_err(refused("limit open files"))?;
     yield_to_others(NICE)
 }
 
-/// As [`limit`], and what one compilation may take.
+/// As [`limit`], with what one compilation may take.
 pub(super) fn limit_compiler() -> Result<(), SandboxError> {
-    limit()?;
+    limit_all()?;
     lower(Resource::As, COMPILER_MEMORY).map_err(refused("limit memory"))?;
     // Ends with SIGXCPU, which nobody else sends, and not with the SIGKILL of the hard limit.
     let seconds = Rlimit {
@@ -61,6 +71,24 @@ fn yield_to_others(nice: i32) -> Result<(), SandboxError> {
         setpriority_process(None, nice).map_err(refused("lower the priority"))?;
     }
     Ok(())
+}
+
+/// Takes back what a child of the daemon inherits: the daemon's protection when memory runs out.
+/// Returns what was refused.
+pub(super) fn go_before_the_daemon() -> Option<String> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let raise = || {
+        let current: i32 = fs::read_to_string(FILE)?
+            .trim()
+            .parse()
+            .map_err(std::io::Error::other)?;
+        if current < OOM_SCORE_ADJUST {
+            fs::write(FILE, OOM_SCORE_ADJUST.to_string())?;
+        }
+        Ok(())
+    };
+    let refusal: Result<(), std::io::Error> = raise();
+    refusal.err().map(|error| format!("{FILE}: {error}"))
 }
 
 /// Gives up root, every capability, and the way back. Returns what was refused but may be.

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use libc::{
-    AF_INET, AF_INET6, CLONE_THREAD, FIOCLEX, FIONBIO, PR_SET_NAME, SOCK_DGRAM, SOCK_STREAM,
+    AF_INET, AF_INET6, CLONE_THREAD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL,
+    F_SETFD, F_SETFL, FIOCLEX, FIONBIO, PR_SET_NAME, SOCK_DGRAM, SOCK_STREAM,
 };
 use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
@@ -34,7 +35,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_openat,
     libc::SYS_getdents64,
     libc::SYS_readlinkat,
-    libc::SYS_fcntl,
     // memory, and the images of components
     libc::SYS_brk,
     libc::SYS_mmap,
@@ -141,6 +141,19 @@ fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, Error> {
         ),
         // abort() signals its own thread
         (libc::SYS_tgkill, one(equal(0, own_pid)?)?),
+        // not F_SETOWN, by which the kernel signals whom one likes
+        (
+            libc::SYS_fcntl,
+            either([
+                equal(1, F_DUPFD_CLOEXEC as u64)?,
+                equal(1, F_GETFD as u64)?,
+                equal(1, F_SETFD as u64)?,
+                equal(1, F_GETFL as u64)?,
+                equal(1, F_SETFL as u64)?,
+                equal(1, F_ADD_SEALS as u64)?,
+                equal(1, F_GET_SEALS as u64)?,
+            ])?,
+        ),
         (
             libc::SYS_ioctl,
             either([equal(1, FIONBIO)?, equal(1, FIOCLEX)?])?,
