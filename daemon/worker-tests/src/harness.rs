@@ -63,7 +63,7 @@ pub struct Worker {
 #[derive(Clone)]
 pub struct Setup {
     /// By the name of the plugin.
-    components: BTreeMap<String, Vec<u8>>,
+    pub components: BTreeMap<String, Vec<u8>>,
     /// What goes into the frame; tests may change it at will.
     pub load: Load,
 }

@@ -1,6 +1,7 @@
 //! How WebAssembly is compiled and interrupted here.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel};
@@ -12,6 +13,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// hold the deepest host function: an overflow there ends the process.
 const GUEST_STACK: usize = 512 << 10;
 const FIBER_STACK: usize = 2 << 20;
+
+/// Functions that a trap names. Their names are copied, and may be almost as long as the component.
+const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(3);
 
 /// The engine for all plugins. Starts no thread.
 ///
@@ -28,6 +32,7 @@ pub(crate) fn new() -> wasmtime::Result<Engine> {
         .allocation_strategy(InstanceAllocationStrategy::OnDemand)
         .max_wasm_stack(GUEST_STACK)
         .async_stack_size(FIBER_STACK)
+        .wasm_backtrace_max_frames(FRAMES)
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(false)
         .concurrency_support(false)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use mainstay_protocol::{Fault, FaultKind};
-use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+use wasmtime::{FrameInfo, Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::bindings::common::PluginError;
@@ -22,6 +22,8 @@ const CALL: usize = 1 << 20;
 const HANDLES: usize = 1000;
 /// How much longer than its deadline a run may wait in a host function.
 const GRACE: Duration = Duration::from_millis(50);
+/// The longest name of a function or a module in a trace, in bytes.
+const NAME: usize = 512;
 /// The longest message of a fault, in bytes.
 const MESSAGE: usize = 512;
 
@@ -131,16 +133,23 @@ fn explain(error: &wasmtime::Error, plugin: &Plugin, tally: &Tally, timeout: Dur
 const OUT_OF_CALL_FUEL: &str = "fuel allocated for hostcalls";
 const TOO_MANY: &str = "resource limit exceeded";
 
-/// The innermost functions of a trap, as far as the component names them.
+/// The innermost functions of a trap, as far as the component names them. Not as wasmtime writes
+/// them: to it, 200 bytes of a C++ name can be a gigabyte.
 fn place(trace: &WasmBacktrace) -> Option<String> {
-    let text = trace.to_string();
-    let names: Vec<&str> = text
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once(" - ").map(|(_, name)| name))
-        .take(3)
-        .collect();
+    let names: Vec<String> = trace.frames().iter().map(name).collect();
     (!names.is_empty()).then(|| format!(" in {}", names.join(" < ")))
+}
+
+fn name(frame: &FrameInfo) -> String {
+    let module = one_line(frame.module().name().unwrap_or("<unknown>"), NAME);
+    let Some(function) = frame.func_name() else {
+        return format!("{module}!<wasm function {}>", frame.func_index());
+    };
+    if function.len() > NAME {
+        return format!("{module}!{}", one_line(function, NAME));
+    }
+    // Ends at a million bytes by itself.
+    format!("{module}!{}", rustc_demangle::demangle(function))
 }
 
 fn failed(error: PluginError, tally: &Tally) -> Fault {

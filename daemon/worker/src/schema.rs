@@ -1,14 +1,21 @@
 //! A plugin's JSON Schema, and settings checked against it.
 
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use mainstay_protocol::{UNKNOWN_KEY, help_for_unknown_key};
 use serde_json::Value;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// The largest schema, in bytes.
 const LIMIT: usize = 64 << 10;
 /// The largest compiled pattern of a schema, in bytes.
 const PATTERN: usize = 1 << 20;
+/// Time to read a schema, or to check one table of settings.
+const BUDGET: Duration = Duration::from_secs(1);
 /// Faults listed for one settings table; a wrong schema could make thousands.
 const FAULTS: usize = 20;
 
@@ -18,15 +25,42 @@ pub(crate) struct Schema {
     /// The schema as the plugin gave it.
     pub(crate) document: Value,
     validator: Validator,
+    /// Why a check came to no end, as the next one would not.
+    endless: OnceLock<String>,
 }
 
 impl Schema {
+    /// [`Self::new`], within [`BUDGET`] and on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when it takes longer.
+    pub(crate) async fn read(text: String) -> Result<Arc<Self>, String> {
+        timely(move || Self::new(&text).map(Arc::new)).await?
+    }
+
+    /// Everything that is wrong with these settings, found within [`BUDGET`] and on a thread of its
+    /// own: references within a schema can make a check of it take years.
+    ///
+    /// # Errors
+    /// When it takes longer, or did before.
+    pub(crate) async fn check(
+        self: Arc<Self>,
+        settings: Value,
+    ) -> Result<Vec<SchemaFault>, String> {
+        if let Some(why) = self.endless.get() {
+            return Err(why.clone());
+        }
+        let schema = self.clone();
+        let faults = timely(move || schema.faults(&settings)).await;
+        faults.map_err(|why| self.endless.get_or_init(|| why).clone())
+    }
+
     /// Reads a schema (draft 2020-12). References outside it are not followed: nothing here goes
     /// to the network or to a file. Patterns match in linear time.
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub(crate) fn new(text: &str) -> Result<Self, String> {
+    fn new(text: &str) -> Result<Self, String> {
         if text.len() > LIMIT {
             return Err(format!("it is longer than {LIMIT} bytes"));
         }
@@ -39,12 +73,11 @@ impl Schema {
         Ok(Self {
             document,
             validator,
+            endless: OnceLock::new(),
         })
     }
 
-    /// Everything that is wrong with these settings.
-    #[must_use]
-    pub(crate) fn faults(&self, settings: &Value) -> Vec<SchemaFault> {
+    fn faults(&self, settings: &Value) -> Vec<SchemaFault> {
         self.validator
             .iter_errors(settings)
             .flat_map(|error| self.explain(&error))
@@ -98,6 +131,15 @@ pub(crate) struct SchemaFault {
     pub(crate) message: String,
     /// What to do, when that is known.
     pub(crate) help: Option<String>,
+}
+
+/// A thread that takes longer is left behind. It ends with the worker, which serves nothing then.
+async fn timely<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    match timeout(BUDGET, spawn_blocking(work)).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(_)) => Err("the validator failed on it".to_owned()),
+        Err(_) => Err(format!("it takes longer than {} s", BUDGET.as_secs())),
+    }
 }
 
 #[cfg(test)]

@@ -108,16 +108,16 @@ fn all_faults_of_all_plugins_come_at_once() {
 
 const SCHEMA: &str = r#"{"type":"object","properties":{"min":{"type":"integer","minimum":1}}}"#;
 
-/// A plugin with these bodies of `describe` and `validate`. Name, version, summary and schema
-/// stand at the start of its memory, a pointer and a message at 512.
+/// A plugin with these bodies of `describe` and `validate`. Name, version and summary stand at the
+/// start of its memory, a pointer and a message at 512, the schema on the second page.
 fn described(describe: &str, validate: &str) -> Vec<u8> {
     with_schema(SCHEMA, describe, validate)
 }
 
-fn with_schema(schema: &str, describe: &str, validate: &str) -> Vec<u8> {
+pub(crate) fn with_schema(schema: &str, describe: &str, validate: &str) -> Vec<u8> {
     let schema = schema.replace('"', "\\22");
     let items = format!(
-        r#"(data (i32.const 0) "toy0.1.0a toy{schema}")
+        r#"(data (i32.const 0) "toy0.1.0a toy") (data (i32.const 65536) "{schema}")
            (data (i32.const 512) "/name is wrong")"#
     );
     let rest = format!(
@@ -135,7 +135,7 @@ fn description() -> String {
     description_with(SCHEMA)
 }
 
-fn description_with(schema: &str) -> String {
+pub(crate) fn description_with(schema: &str) -> String {
     let length = schema.len();
     let words = [
         (0, 0),
@@ -145,7 +145,7 @@ fn description_with(schema: &str) -> String {
         (16, 8),
         (20, 5),
         (32, 1),
-        (36, 13),
+        (36, 65536),
         (40, length),
     ];
     words
@@ -155,7 +155,7 @@ fn description_with(schema: &str) -> String {
 }
 
 /// The result of a `validate` without problems.
-const VALID: &str = "(i32.const 1024)";
+pub(crate) const VALID: &str = "(i32.const 1024)";
 
 /// The result of a `validate` with one: pointer `/name`, message `is wrong`.
 const INVALID: &str = "

@@ -1,6 +1,7 @@
 //! The worker as the daemon sees it: the executable at the other end of a socket, with plugins
 //! that are small, and mostly hostile.
 
+mod attacks;
 mod code;
 mod confinement;
 mod grants;

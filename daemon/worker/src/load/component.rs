@@ -21,7 +21,7 @@ use crate::text::one_line;
 pub(super) struct Loaded {
     pub(super) plugin: Arc<Plugin>,
     pub(super) roles: Vec<String>,
-    pub(super) schema: Option<Schema>,
+    pub(super) schema: Option<Arc<Schema>>,
 }
 
 pub(super) type Refused = (Option<PluginInfo>, Vec<LoadFault>);
@@ -146,7 +146,7 @@ async fn describe(
     plugin: &Plugin,
     shared: &Arc<Shared>,
     info: &mut PluginInfo,
-) -> Result<Option<Schema>, LoadFault> {
+) -> Result<Option<Arc<Schema>>, LoadFault> {
     let name = &plugin.name;
     let ending = run::run(plugin, shared, Job::Inspect, BUDGET, false).await;
     let description = match ending.answer {
@@ -179,7 +179,7 @@ async fn describe(
     let Some(text) = description.settings_schema else {
         return Ok(None);
     };
-    let schema = Schema::new(&text).map_err(|error| {
+    let schema = Schema::read(text).await.map_err(|error| {
         let message = format!(
             "its settings schema cannot be used: {}",
             one_line(&error, TEXT)

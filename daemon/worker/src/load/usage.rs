@@ -53,7 +53,13 @@ pub(super) async fn check(
         fault::of_use(name, subject.clone(), Some(pointer), message, help)
     };
     if let Some(schema) = &found.schema {
-        let faults = schema.faults(settings);
+        let faults = match Arc::clone(schema).check(settings.clone()).await {
+            Ok(faults) => faults,
+            Err(error) => {
+                let message = format!("its settings schema cannot be used: {error}");
+                return Err(vec![fault::of_use(name, subject, None, message, None)]);
+            }
+        };
         if !faults.is_empty() {
             return Err(faults
                 .into_iter()
