@@ -13,7 +13,7 @@ put = sed -e 's|/usr/bin/mainstay|$(PREFIX)/bin/mainstay|g' -e 's|/usr/lib/mains
 
 SHELL = /bin/bash
 .SHELLFLAGS = -euo pipefail -c
-.PHONY: build demo test check install help
+.PHONY: build demo test bench check install help
 
 # One after the other: together they would share features, and wasmtime would be compiled again for the worker's tests.
 build:
@@ -31,6 +31,11 @@ test:
 	tests/setup/packages.sh test || echo 'going on without: the tests that need them will be skipped'
 	$(MAKE) --no-print-directory build
 	tests/run.sh
+
+bench:
+	tests/setup/packages.sh test
+	$(MAKE) --no-print-directory build
+	tests/bench.sh
 
 check:
 	cargo fmt --all --check
@@ -58,5 +63,6 @@ help:
 	@echo 'make build    target/release/mainstay, target/release/mainstay-worker and the plugins in target/plugins'
 	@echo 'make demo     two nodes and a client: watch the address move'
 	@echo 'make test     every test that this machine can run; says which it cannot'
+	@echo 'make bench    figures, measured beside keepalived'
 	@echo 'make check    formatting and lints'
 	@echo 'make install  what was built, into DESTDIR and PREFIX ($(to))'
