@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use mainstay_lab::forge::{Forged, Forger};
 use mainstay_lab::node::Implementation::Mainstay;
 use mainstay_lab::node::{Node, Router, VIRTUAL};
+use mainstay_lab::skip::skip_because;
 use mainstay_lab::wait::{self, SOON};
 use mainstay_lab::watch::AddressWatch;
 use serde_json::Value;
@@ -195,7 +196,7 @@ fn failover_in_a_flood(
     let over = AtomicBool::new(false);
     let (flood, result) = thread::scope(|scope| {
         let over = &over;
-        let flood = scope.spawn(move || flood(&forger, &packets, over));
+        let flood = scope.spawn(move || flood(&forger, &packets, Some(Noise::new()), over));
         let result = in_the_flood(&mut stage);
         over.store(true, Ordering::Relaxed);
         (flood.join(), result)
@@ -232,6 +233,80 @@ fn version_2_fails_over_in_a_flood() -> Result<()> {
     )
 }
 
+/// Packets per second, about, that make a source be kept apart.
+const FLOOD: f64 = 52_000.0;
+
+/// Packets that are counted and nothing else, as fast as they can be sent, into the buffer that the
+/// peer's are in: soon they are in another one.
+#[test]
+fn who_floods_is_kept_apart_until_it_is_quiet() -> Result<()> {
+    let scenario = "who_floods_is_kept_apart_until_it_is_quiet";
+    if lacking(scenario, &[Mainstay]) {
+        return Ok(());
+    }
+    let mut stage = Stage::pair(Router::fast)?;
+    stage.start()?;
+    let b = AddressWatch::on(stage.b.host())?;
+    let source = stage.client.address();
+    let forged = Forged {
+        checksum_error: 1,
+        ..Forged::version_3(51, 254, 10, VIRTUAL)
+    };
+    let packets = vec![(forged.bytes(source), 255)];
+    let forger = Forger::on(&stage.client)?;
+    let over = AtomicBool::new(false);
+    let (flood, result) = thread::scope(|scope| {
+        let over = &over;
+        let flood = scope.spawn(move || flood(&forger, &packets, None, over));
+        let result = kept_apart(&stage, source);
+        over.store(true, Ordering::Relaxed);
+        (flood.join(), result)
+    });
+    let flood = flood.map_err(|_| anyhow::anyhow!("the flood ended early"))??;
+    eprintln!("{flood}");
+    let told = stage.b.log()?.contains(&format!("{source} floods"));
+    if !told && flood.rate() < FLOOD {
+        skip_because(scenario, &format!("this machine sends only {flood}"));
+        return Ok(());
+    }
+    result?;
+    wait::until_true(LONG, "the flood is said to be over", || {
+        Ok(stage
+            .b
+            .log()?
+            .contains(&format!("{source} no longer floods")))
+    })?;
+    assert_eq!(b.of(VIRTUAL), [], "b took over although a was there");
+    Ok(())
+}
+
+/// Until b has told that it keeps the source apart, and then has heard a for a while.
+fn kept_apart(stage: &Stage, source: Ipv4Addr) -> Result<()> {
+    wait::until_true(LONG, "b tells of the flood", || {
+        Ok(stage.b.log()?.contains(&format!("{source} floods")))
+    })?;
+    // What the kernel has dropped is known when the next packet has been read.
+    hears_more(stage, 1)?;
+    let dropped = stage.b.status()?["packets-dropped"].clone();
+    let counted = rejected(&stage.b, "checksum")?;
+    hears_more(stage, 5 * TWO_DOWN_INTERVALS)?;
+    assert_eq!(stage.b.status()?["packets-dropped"], dropped);
+    assert!(rejected(&stage.b, "checksum")? > counted);
+    let log = stage.b.log()?;
+    let peer = stage.a.host().address();
+    assert!(!log.contains(&format!("{peer} floods")), "{log}");
+    Ok(())
+}
+
+/// Waits until b has heard so many more advertisements of a.
+fn hears_more(stage: &Stage, advertisements: u64) -> Result<()> {
+    let received = || -> Result<_> { Ok(stage.b.router("VI_1")?["counters"]["received"].as_u64()) };
+    let heard = received()?.context("no counter")?;
+    wait::until_true(LONG, "b hears a through the flood", || {
+        Ok(received()? >= Some(heard + advertisements))
+    })
+}
+
 /// How often a node has counted each reason that these are rejected for.
 fn counts(node: &Node, kinds: &[Bad]) -> Result<Vec<(&'static str, u64)>> {
     kinds
@@ -264,16 +339,23 @@ impl fmt::Display for Flood {
     }
 }
 
-/// Sends each of these, with random bytes in between, again and again until it is over.
-fn flood(forger: &Forger, packets: &[Packet], over: &AtomicBool) -> Result<Flood> {
+/// Sends each of these, if wanted with random bytes in between, again and again until it is over.
+fn flood(
+    forger: &Forger,
+    packets: &[Packet],
+    mut noise: Option<Noise>,
+    over: &AtomicBool,
+) -> Result<Flood> {
     let begin = Instant::now();
-    let mut noise = Noise(0x6d61_696e_7374_6179);
     let mut sent = 0;
     while !over.load(Ordering::Relaxed) {
         for (packet, time_to_live) in packets {
             forger.send_bytes(packet, *time_to_live)?;
-            forger.send_bytes(&noise.bytes(), 255)?;
-            sent += 2;
+            sent += 1;
+            if let Some(noise) = &mut noise {
+                forger.send_bytes(&noise.bytes(), 255)?;
+                sent += 1;
+            }
         }
     }
     Ok(Flood {
@@ -287,13 +369,7 @@ const TWO_DOWN_INTERVALS: u64 = 8;
 
 fn in_the_flood(stage: &mut Stage) -> Result<()> {
     let b = AddressWatch::on(stage.b.host())?;
-    let heard = stage.b.router("VI_1")?["counters"]["received"]
-        .as_u64()
-        .context("no counter")?;
-    wait::until_true(LONG, "b hears a through the flood", || {
-        let received = stage.b.router("VI_1")?["counters"]["received"].as_u64();
-        Ok(received > Some(heard + TWO_DOWN_INTERVALS))
-    })?;
+    hears_more(stage, TWO_DOWN_INTERVALS)?;
     assert_eq!(b.of(VIRTUAL), [], "b took over although a was there");
     stage.a.kill()?;
     stage.a.host().ip("addr del 192.168.1.100/24 dev eth0")?;
@@ -314,6 +390,10 @@ fn in_the_flood(stage: &mut Stage) -> Result<()> {
 struct Noise(u64);
 
 impl Noise {
+    fn new() -> Self {
+        Self(0x6d61_696e_7374_6179)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;

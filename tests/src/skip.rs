@@ -47,15 +47,23 @@ fn is_root_of_the_machine() -> bool {
     geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
-/// Whether a scenario has to be left out, which is then said on stderr and noted in the file that
-/// `MAINSTAY_SKIPS` names.
+/// Whether a scenario has to be left out, which is then reported as by [`skip_because`].
 ///
 /// # Panics
-/// When the file cannot be written: a skip must not get lost.
+/// As it does.
 pub fn skip(scenario: &str, needs: &[Need]) -> bool {
     let Some(reason) = needs.iter().find_map(|need| need.missing()) else {
         return false;
     };
+    skip_because(scenario, &reason);
+    true
+}
+
+/// Says on stderr why a scenario is left out, and notes it in the file that `MAINSTAY_SKIPS` names.
+///
+/// # Panics
+/// When the file cannot be written: a skip must not get lost.
+pub fn skip_because(scenario: &str, reason: &str) {
     eprintln!("SKIP {scenario}: {reason}");
     if let Some(path) = std::env::var_os("MAINSTAY_SKIPS") {
         let mut file = File::options()
@@ -65,5 +73,4 @@ pub fn skip(scenario: &str, needs: &[Need]) -> bool {
             .expect("the list of skips");
         writeln!(file, "{scenario}: {reason}").expect("the list of skips");
     }
-    true
 }
