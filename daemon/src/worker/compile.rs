@@ -1,21 +1,25 @@
 //! From components to code: what is known, what is cached, and what a worker has to compile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstay_protocol::{CompileFault, FromWorker, Load, LoadFault, Sealed, Subject, ToWorker};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::connection::ConnectionError;
 use super::relay;
-use super::source::{Source, StartError};
+use super::source::{Source, StartError, Worker};
 use super::suspects::Death;
 use crate::code::{self, Cache, CacheError, Code, Codes, ComponentFile, FileError, Plan};
 
 /// How long one compilation may take, whatever else the machine does. The compiler itself has a
 /// limit of processor time.
 const LIMIT: Duration = Duration::from_secs(300);
+
+/// A compiler that is lost sooner than this may have been ended by somebody, and is replaced once.
+const ONCE_MORE: Duration = Duration::from_secs(60);
 
 /// The code that could be had.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ impl Source {
                 compiled_in: None,
             });
         }
-        let (sealed, took) = self.compile(wanted.plugin, component).await?;
+        let (sealed, took) = self.compile(wanted, &component).await?;
         info!(
             plugin = wanted.plugin,
             milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -112,41 +116,81 @@ impl Source {
     }
 
     /// Has a worker compile a component, which then ends.
-    async fn compile(&self, plugin: &str, component: Sealed) -> Result<(Sealed, Duration), Miss> {
+    async fn compile(
+        &self,
+        wanted: &Wanted<'_>,
+        component: &Sealed,
+    ) -> Result<(Sealed, Duration), Miss> {
         // Never closed.
         let _turn = self.compiling.acquire().await;
-        let mut compiler = self.connect().await?;
-        let request = ToWorker::Compile {
-            plugin: plugin.to_owned(),
-        };
-        let answer = async {
-            compiler.connection.send_with(&request, component)?;
-            loop {
-                match compiler.connection.next().await? {
-                    FromWorker::Compiled { took_us, fault } => {
-                        let carried = compiler.connection.carried();
-                        let took = Duration::from_micros(took_us);
-                        return Ok::<_, ConnectionError>((took, fault, carried));
-                    }
-                    other => relay::log(&other),
+        let begin = Instant::now();
+        let mut again = false;
+        loop {
+            let mut compiler = self.connect().await?;
+            if compiler.hello.engine != wanted.engine {
+                return Err(Miss::Worker(StartError::OtherEngine));
+            }
+            let left = LIMIT.saturating_sub(begin.elapsed());
+            let answer = compiler.compiled(wanted.plugin, component);
+            match tokio::time::timeout(left, answer).await {
+                Ok(Ok(Compiled {
+                    fault: Some(CompileFault { message, help }),
+                    ..
+                })) => return Err(Miss::fault(wanted.plugin, &message, help)),
+                Ok(Ok(Compiled {
+                    code: Some(code),
+                    took,
+                    ..
+                })) => {
+                    let sealed = Sealed::try_from(code);
+                    let code = sealed
+                        .map_err(|error| Miss::fault(wanted.plugin, &error.to_string(), None))?;
+                    return Ok((code, took));
                 }
+                Ok(Ok(_)) => return Err(Miss::Worker(ConnectionError::Unexpected.into())),
+                Ok(Err(error)) => match compiler.end().await {
+                    // By somebody, or for want of memory: the component may be as good as any.
+                    Death::Killed => return Err(Miss::Worker(error.into())),
+                    // A unit doesn't tell. What a component does to one, it does to the next.
+                    Death::Unknown if !again && begin.elapsed() < ONCE_MORE => again = true,
+                    Death::Crashed | Death::Hung | Death::Unknown => {
+                        return Err(Miss::bomb(wanted.plugin));
+                    }
+                },
+                Err(_) => return Err(Miss::bomb(wanted.plugin)),
             }
-        };
-        match tokio::time::timeout(LIMIT, answer).await {
-            Ok(Ok((took, None, Some(code)))) => match Sealed::try_from(code) {
-                Ok(code) => Ok((code, took)),
-                Err(error) => Err(Miss::fault(plugin, &error.to_string(), None)),
-            },
-            Ok(Ok((_, Some(CompileFault { message, help }), _))) => {
-                Err(Miss::fault(plugin, &message, help))
+        }
+    }
+}
+
+/// What a compiler answers.
+struct Compiled {
+    took: Duration,
+    fault: Option<CompileFault>,
+    code: Option<OwnedFd>,
+}
+
+impl Worker {
+    async fn compiled(
+        &mut self,
+        plugin: &str,
+        component: &Sealed,
+    ) -> Result<Compiled, ConnectionError> {
+        let plugin = plugin.to_owned();
+        let request = ToWorker::Compile { plugin };
+        self.connection
+            .send_with(&request, component.try_clone()?)?;
+        loop {
+            match self.connection.next().await? {
+                FromWorker::Compiled { took_us, fault } => {
+                    return Ok(Compiled {
+                        took: Duration::from_micros(took_us),
+                        fault,
+                        code: self.connection.carried(),
+                    });
+                }
+                other => relay::log(&other),
             }
-            Ok(Ok((_, None, None))) => Err(Miss::Worker(ConnectionError::Unexpected.into())),
-            Ok(Err(error)) => match compiler.end().await {
-                // By somebody, or for want of memory: the component may be as good as any.
-                Death::Killed => Err(Miss::Worker(error.into())),
-                Death::Crashed | Death::Hung | Death::Unknown => Err(Miss::bomb(plugin)),
-            },
-            Err(_) => Err(Miss::bomb(plugin)),
         }
     }
 }
@@ -216,7 +260,8 @@ async fn keep(cache: &Arc<Cache>, wanted: &Wanted<'_>, code: &Sealed) -> Result<
         cache.keep(digest, engine, &code)
     });
     if let Err(error) = kept.await? {
-        debug!(plugin = wanted.plugin, "code is not kept: {error}");
+        let plugin = wanted.plugin;
+        warn!(plugin, "the next start compiles it again: {error}");
     }
     Ok(())
 }

@@ -174,6 +174,9 @@ pub(crate) enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The executable was replaced between two starts.
+    #[error("it was replaced by another one meanwhile")]
+    OtherEngine,
     /// It can't be talked to.
     #[error(transparent)]
     Connection(#[from] ConnectionError),

@@ -99,6 +99,11 @@ pub fn component(world: &str, module: &str) -> Vec<u8> {
         .unwrap()
 }
 
+/// A component, or whatever else is written in text form.
+pub fn text(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
 /// Memory, allocation, and functions that build results:
 ///
 /// - `$report status ptr len` gives an `ok(report)` with a message,

@@ -3,6 +3,7 @@
 //! A component can be made so that compiling it takes for ever or all memory; that costs this
 //! process, which nobody waits for but the load of that plugin.
 
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
@@ -24,13 +25,15 @@ const TEXT: usize = 512;
 /// # Errors
 /// [`SessionError`] when the component cannot be read or the answer not be given.
 pub(crate) fn answer(
-    stream: &Carrier<UnixStream>,
+    stream: Carrier<UnixStream>,
     engine: &Engine,
     component: &Sealed,
 ) -> Result<(), SessionError> {
     for missing in sandbox::enter_to_compile()? {
         eprintln!("mainstay-worker: confined, but for this: {missing}");
     }
+    let stream = stream.into_inner();
+    end_with(stream.try_clone()?)?;
     let start = Instant::now();
     let compiled = compile(engine, &component.to_vec()?);
     let took_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -39,7 +42,20 @@ pub(crate) fn answer(
         Err(fault) => (None, Some(fault)),
     };
     let answer = frame::encode(&FromWorker::Compiled { took_us, fault })?;
-    stream.send(&answer, code.as_ref().map(AsFd::as_fd))?;
+    Carrier::new(stream).send(&answer, code.as_ref().map(AsFd::as_fd))?;
+    Ok(())
+}
+
+/// Ends the process when the daemon closes the stream: there is no other way to end the compiler.
+fn end_with(mut stream: UnixStream) -> std::io::Result<()> {
+    let watching = move || {
+        // Nothing comes any more but the end.
+        let _ = stream.read(&mut [0]);
+        std::process::exit(0);
+    };
+    std::thread::Builder::new()
+        .name("end".to_owned())
+        .spawn(watching)?;
     Ok(())
 }
 

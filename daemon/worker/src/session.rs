@@ -53,7 +53,7 @@ pub fn serve(stream: UnixStream) -> Result<(), SessionError> {
         Some(ToWorker::Load(load)) => run(stream, &engine, load),
         Some(ToWorker::Compile { .. }) => {
             let component = Sealed::try_from(carried(&mut stream)?)?;
-            compile::answer(&stream, &engine, &component)
+            compile::answer(stream, &engine, &component)
         }
         Some(_) => Err(SessionError::Unexpected("something before the load")),
         None => Ok(()),

@@ -62,9 +62,13 @@ impl Setup {
 
     /// The next worker, which has said hello.
     async fn worker(&self) -> Worker {
+        self.worker_of(ENGINE).await
+    }
+
+    async fn worker_of(&self, engine: &str) -> Worker {
         let (stream, _) = self.listener.accept().await.unwrap();
         let mut worker = Worker { stream };
-        worker.say_hello(VERSION).await;
+        worker.say_hello(VERSION, engine).await;
         worker
     }
 
@@ -133,11 +137,11 @@ impl Worker {
         Some(frame::decode(&body).unwrap())
     }
 
-    async fn say_hello(&mut self, version: u32) {
+    async fn say_hello(&mut self, version: u32, engine: &str) {
         let hello = FromWorker::Hello {
             version,
             build: "test".to_owned(),
-            engine: ENGINE.to_owned(),
+            engine: engine.to_owned(),
             pid: 4711,
         };
         self.say(&hello).await;
@@ -489,7 +493,7 @@ async fn a_worker_of_another_version_is_refused() {
     let other = async {
         let (stream, _) = setup.listener.accept().await.unwrap();
         let mut worker = Worker { stream };
-        worker.say_hello(VERSION + 1).await;
+        worker.say_hello(VERSION + 1, ENGINE).await;
         worker.hear().await
     };
     let (result, end) = tokio::join!(setup.prepare(load(1, HOUR)), other);
@@ -552,6 +556,8 @@ async fn a_component_that_ends_its_compiler_is_named() {
         let asked = compiler.hear().await;
         assert!(matches!(asked, Some(ToWorker::Compile { .. })), "{asked:?}");
         drop(compiler);
+        // The first one may have been ended by somebody.
+        assert_eq!(setup.worker().await.hear().await, asked);
         worker.load_nothing().await
     };
     let (result, _) = tokio::join!(setup.prepare(load(1, HOUR)), worker);
@@ -561,6 +567,20 @@ async fn a_component_that_ends_its_compiler_is_named() {
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_eq!(faults[0].plugin, "plugin-a");
     assert!(faults[0].message.contains("compile limit"), "{faults:?}");
+}
+
+#[tokio::test]
+async fn what_another_engine_compiles_is_not_taken() {
+    let setup = Setup::new();
+    std::fs::remove_dir_all(setup.directory.path().join("cache")).unwrap();
+    let worker = async {
+        let _worker = setup.worker().await;
+        let mut compiler = setup.worker_of("fedcba9876543210").await;
+        assert_eq!(compiler.hear().await, None);
+    };
+    let (result, ()) = tokio::join!(setup.prepare(load(1, HOUR)), worker);
+    let replaced = matches!(result, Err(LoadError::Start(StartError::OtherEngine)));
+    assert!(replaced, "the configuration is not at fault");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod code;
+mod compiling;
 mod confinement;
 mod grants;
 mod hooks;

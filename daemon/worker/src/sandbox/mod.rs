@@ -118,6 +118,23 @@ mod tests {
         });
     }
 
+    /// For this the test needs a process of its own, since limits hold for all threads.
+    #[test]
+    fn a_compiler_opens_no_file_and_makes_no_socket() {
+        let compiler = std::thread::spawn(|| {
+            let missing = enter_to_compile().unwrap();
+            let refused = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap_err();
+            assert_eq!(refused, rustix::io::Errno::PERM);
+            if let Some(why) = missing.iter().find(|text| text.contains("Landlock")) {
+                skipped("a_compiler_opens_no_file_and_makes_no_socket", why);
+                return;
+            }
+            let refused = File::open("/proc/self/stat").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+        });
+        compiler.join().unwrap();
+    }
+
     #[test]
     fn it_can_connect_but_not_listen() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
