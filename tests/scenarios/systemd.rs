@@ -197,6 +197,10 @@ fn refuses_to_start_with_an_invalid_file() -> Result<()> {
     // Found by the worker: only a start that waits for it can fail.
     let bad = configuration(&Router::fast(100)).replace("{ name =", "{ nmae =");
     assert!(booted.start(&bad).is_err());
+    // Not until its start limit: one that is to be started again is activating meanwhile.
+    wait::until_true(LONG, "systemd has given up", || {
+        Ok(booted.system.property(UNIT, "ActiveState")? == "failed")
+    })?;
     assert_eq!(booted.system.property(UNIT, "ExecMainStatus")?, "78");
     assert_eq!(booted.restarts()?, 0, "a wrong file does not mend itself");
     assert!(booted.journal().contains("nmae"), "{}", booted.journal());
