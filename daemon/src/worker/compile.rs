@@ -97,6 +97,7 @@ impl Source {
                 sealed,
                 component_size,
                 compiled_in: None,
+                not_kept: None,
             });
         }
         let (sealed, took) = self.compile(wanted, &component).await?;
@@ -105,13 +106,15 @@ impl Source {
             milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "compiled"
         );
-        if let Some(cache) = &self.cache {
-            keep(cache, wanted, &sealed).await?;
-        }
+        let not_kept = match &self.cache {
+            Some(cache) => keep(cache, wanted, &sealed).await?,
+            None => None,
+        };
         Ok(Code {
             sealed,
             component_size,
             compiled_in: Some(took),
+            not_kept,
         })
     }
 
@@ -254,16 +257,21 @@ async fn look_up(cache: &Arc<Cache>, wanted: &Wanted<'_>) -> Result<Option<Seale
     }))
 }
 
-async fn keep(cache: &Arc<Cache>, wanted: &Wanted<'_>, code: &Sealed) -> Result<(), StartError> {
+/// Puts code into the cache. Answers why that was not possible.
+async fn keep(
+    cache: &Arc<Cache>,
+    wanted: &Wanted<'_>,
+    code: &Sealed,
+) -> Result<Option<String>, StartError> {
     let code = code.try_clone().map_err(ConnectionError::from)?;
     let kept = in_cache(cache, wanted, move |cache, digest, engine| {
         cache.keep(digest, engine, &code)
     });
-    if let Err(error) = kept.await? {
+    Ok(kept.await?.err().map(|error| {
         let plugin = wanted.plugin;
         warn!(plugin, "the next start compiles it again: {error}");
-    }
-    Ok(())
+        error.to_string()
+    }))
 }
 
 async fn in_cache<T: Send + 'static>(

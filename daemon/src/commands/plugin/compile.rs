@@ -36,6 +36,17 @@ pub(crate) fn compile(
             format!("nothing was compiled, since the plugin worker failed: {error}"),
         ),
     })?;
+    let not_kept = codes.by_digest.values();
+    let not_kept: Vec<String> = not_kept
+        .filter_map(|code| code.not_kept.as_ref())
+        .map(|error| format!("compiled, but not kept: {error}"))
+        .collect();
+    if !not_kept.is_empty() {
+        return Err(Failure {
+            code: exit::IO,
+            lines: not_kept,
+        });
+    }
     print(&render(&config.plan, &codes))
 }
 

@@ -1,5 +1,6 @@
 //! The supervisor against workers that the tests play, one per connection to a socket.
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use mainstay_core::time::{Realtime, Time};
 use mainstay_protocol as protocol;
 use protocol::{
     CheckSpec, CompileFault, Event, Fault, FaultKind, FromWorker, HookSpec, Load, LoadFault,
-    PluginSpec, Report, Sealed, Subject, ToWorker, VERSION, WeightChange, frame,
+    PluginSpec, Report, Sealed, Subject, ToWorker, VERSION, WeightChange, carrier, frame,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -567,6 +568,26 @@ async fn a_component_that_ends_its_compiler_is_named() {
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_eq!(faults[0].plugin, "plugin-a");
     assert!(faults[0].message.contains("compile limit"), "{faults:?}");
+}
+
+#[tokio::test]
+async fn code_that_cannot_be_kept_is_used_and_that_is_said() {
+    let setup = Setup::new();
+    std::fs::remove_dir_all(setup.directory.path().join("cache")).unwrap();
+    let worker = async {
+        let mut worker = setup.worker().await;
+        let mut compiler = setup.worker().await;
+        compiler.hear().await;
+        let (took_us, fault) = (1, None);
+        let answer = frame::encode(&FromWorker::Compiled { took_us, fault }).unwrap();
+        let code = Sealed::of("code", b"code").unwrap();
+        carrier::send(&compiler.stream, &answer, Some(code.as_fd())).unwrap();
+        worker.answer_load(Vec::new()).await;
+    };
+    let (result, ()) = tokio::join!(setup.prepare(load(1, HOUR)), worker);
+    let codes = result.unwrap().worker.codes;
+    let why = codes.by_digest[&digest()].not_kept.as_ref();
+    assert!(why.is_some_and(|why| why.contains("cache")), "{why:?}");
 }
 
 #[tokio::test]
