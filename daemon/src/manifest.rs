@@ -8,10 +8,11 @@
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use mainstay_core::address::Prefix;
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
@@ -241,6 +242,11 @@ fn write(path: &Path, document: &Document) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut file, document)?;
     file.write_all(b"\n")?;
     file.as_file().sync_all()?;
+    // Root may release what a daemon of another user has left, and that one reads it again.
+    if geteuid().is_root() {
+        let owner = fs::metadata(directory)?;
+        fchown(file.as_file(), Some(owner.uid()), Some(owner.gid()))?;
+    }
     file.persist(path)?;
     File::open(directory)?.sync_all()
 }
@@ -329,6 +335,22 @@ mod tests {
         assert_eq!(third.addresses(), [b]);
         let files = fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(files, 1, "a temporary file was left");
+    }
+
+    /// Without root the file is the user's, who owns the directory too.
+    #[test]
+    fn the_manifest_belongs_to_the_owner_of_its_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = if geteuid().is_root() {
+            65534
+        } else {
+            geteuid().as_raw()
+        };
+        std::os::unix::fs::chown(directory.path(), Some(owner), None).unwrap();
+        let mut manifest = Manifest::open(directory.path(), place("x")).unwrap();
+        manifest.claim([owned("10.0.0.1/24")], &[]).unwrap();
+        let file = fs::metadata(directory.path().join("manifest.json")).unwrap();
+        assert_eq!(file.uid(), owner);
     }
 
     #[test]

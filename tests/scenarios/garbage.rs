@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use mainstay_lab::forge::{Forged, Forger};
 use mainstay_lab::node::Implementation::Mainstay;
 use mainstay_lab::node::{Node, Router, VIRTUAL};
-use mainstay_lab::skip::skip_because;
 use mainstay_lab::wait::{self, SOON};
 use mainstay_lab::watch::AddressWatch;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::setup::{LONG, Stage, Which, lacking};
@@ -233,18 +233,18 @@ fn version_2_fails_over_in_a_flood() -> Result<()> {
     )
 }
 
-/// Packets per second, about, that make a source be kept apart.
-const FLOOD: f64 = 52_000.0;
-
 /// Packets that are counted and nothing else, as fast as they can be sent, into the buffer that the
 /// peer's are in: soon they are in another one.
 #[test]
 fn who_floods_is_kept_apart_until_it_is_quiet() -> Result<()> {
-    let scenario = "who_floods_is_kept_apart_until_it_is_quiet";
-    if lacking(scenario, &[Mainstay]) {
+    if lacking("who_floods_is_kept_apart_until_it_is_quiet", &[Mainstay]) {
         return Ok(());
     }
-    let mut stage = Stage::pair(Router::fast)?;
+    // Slow enough for b to stand still for a moment and miss nothing.
+    let mut stage = Stage::pair(|priority| Router {
+        interval: Duration::from_millis(300),
+        ..Router::fast(priority)
+    })?;
     stage.start()?;
     let b = AddressWatch::on(stage.b.host())?;
     let source = stage.client.address();
@@ -264,11 +264,6 @@ fn who_floods_is_kept_apart_until_it_is_quiet() -> Result<()> {
     });
     let flood = flood.map_err(|_| anyhow::anyhow!("the flood ended early"))??;
     eprintln!("{flood}");
-    let told = stage.b.log()?.contains(&format!("{source} floods"));
-    if !told && flood.rate() < FLOOD {
-        skip_because(scenario, &format!("this machine sends only {flood}"));
-        return Ok(());
-    }
     result?;
     wait::until_true(LONG, "the flood is said to be over", || {
         Ok(stage
@@ -281,15 +276,23 @@ fn who_floods_is_kept_apart_until_it_is_quiet() -> Result<()> {
 }
 
 /// Until b has told that it keeps the source apart, and then has heard a for a while.
+/// How long b stands still: a buffer of the kernel's default size holds a few hundred packets.
+const STILL: Duration = Duration::from_millis(100);
+
 fn kept_apart(stage: &Stage, source: Ipv4Addr) -> Result<()> {
+    // On a slow machine the flood does not fill the buffer by itself: b reads faster.
+    let daemon = stage.b.process()?;
     wait::until_true(LONG, "b tells of the flood", || {
+        daemon.signal(Signal::SIGSTOP)?;
+        thread::sleep(STILL);
+        daemon.signal(Signal::SIGCONT)?;
         Ok(stage.b.log()?.contains(&format!("{source} floods")))
     })?;
     // What the kernel has dropped is known when the next packet has been read.
     hears_more(stage, 1)?;
     let dropped = stage.b.status()?["packets-dropped"].clone();
     let counted = rejected(&stage.b, "checksum")?;
-    hears_more(stage, 5 * TWO_DOWN_INTERVALS)?;
+    hears_more(stage, 2 * TWO_DOWN_INTERVALS)?;
     assert_eq!(stage.b.status()?["packets-dropped"], dropped);
     assert!(rejected(&stage.b, "checksum")? > counted);
     let log = stage.b.log()?;
