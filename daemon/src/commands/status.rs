@@ -175,8 +175,8 @@ fn worker(document: &StatusDocument) -> String {
         let end = worker.last_end.as_deref().unwrap_or("unknown");
         let _ = writeln!(
             text,
-            "\nthe plugin worker was started again {} times; the last one ended so: {}",
-            worker.restarts,
+            "\nthe plugin worker was started again {}; the last one ended so: {}",
+            times(worker.restarts),
             plain(end)
         );
     }
@@ -204,6 +204,13 @@ fn priority(router: &RouterStatus) -> String {
         priority.base.to_string()
     } else {
         format!("{} -> {}", priority.base, priority.effective)
+    }
+}
+
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
     }
 }
 

@@ -93,6 +93,16 @@ nginx  unhealthy  no          42    1       0.4 ms    none running\\u{1b}[2J
 }
 
 #[test]
+fn a_worker_that_was_started_again_is_counted_in_words() {
+    for (restarts, expected) in [(1, "started again once;"), (2, "started again 2 times;")] {
+        let mut document = document();
+        document.worker.restarts = restarts;
+        let text = worker(&document);
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
 fn json_has_the_keys_that_tools_rely_on() {
     let mut value = serde_json::to_value(document()).unwrap();
     times::readable(&mut value);
