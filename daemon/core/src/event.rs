@@ -129,13 +129,18 @@ pub enum Cause {
     LastHeard {
         /// Who sent it.
         source: Ipv4Addr,
-        /// Its priority; 0 when it announced that it stops.
+        /// Its priority; 0 when it gave up its role.
         priority: u8,
         /// How long before the transition.
         before: Duration,
     },
     /// Nobody has been heard since the router began.
     NeverHeard,
+    /// Nobody could be accepted since the router began, but packets have come.
+    NoneAccepted {
+        /// Those of the last ten minutes, by reason.
+        rejected: Vec<RejectedPackets>,
+    },
     /// An advertisement that wins the election (`V3-56`).
     BetterAdvertisement {
         /// Who sent it.
@@ -170,6 +175,29 @@ pub enum Cause {
     Stop,
     /// The configuration no longer has this router, or has it with another identity.
     Removed,
+}
+
+/// Packets that were rejected for one reason.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RejectedPackets {
+    /// Why: a label of [`Reject`](crate::wire::Reject).
+    pub reason: String,
+    /// How many, since the daemon began.
+    pub count: u64,
+    /// Who sent the last one.
+    pub source: Ipv4Addr,
+}
+
+impl fmt::Display for RejectedPackets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            reason,
+            count,
+            source,
+        } = self;
+        write!(f, "{reason} {count} ({source})")
+    }
 }
 
 /// A condition that keeps a router in fault.
@@ -254,14 +282,18 @@ impl fmt::Display for Cause {
                 before,
             } => write!(
                 f,
-                "{source} advertised priority {priority} {} before, lower than {own}: not accepted",
+                "preempts {source}, whose priority {priority} (heard {} before) is lower than {own}",
                 seconds(*before)
             ),
             Self::LastHeard {
                 source,
                 priority: 0,
                 before,
-            } => write!(f, "{source} announced its stop {} before", seconds(*before)),
+            } => write!(
+                f,
+                "{source} gave up its role (priority 0) {} before",
+                seconds(*before)
+            ),
             Self::LastHeard {
                 source,
                 priority,
@@ -272,6 +304,14 @@ impl fmt::Display for Cause {
                 seconds(*before)
             ),
             Self::NeverHeard => f.write_str("no other router has been heard"),
+            Self::NoneAccepted { rejected } => {
+                let rejected: Vec<String> = rejected.iter().map(ToString::to_string).collect();
+                let rejected = rejected.join(", ");
+                write!(
+                    f,
+                    "no other router that could be accepted has been heard; rejected: {rejected}"
+                )
+            }
             Self::BetterAdvertisement {
                 source,
                 priority,

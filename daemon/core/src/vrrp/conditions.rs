@@ -1,6 +1,7 @@
 //! What bears on a router from outside: its interface, its socket, the checks that it tracks.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use super::addresses::Holding;
 use super::priority;
@@ -69,15 +70,24 @@ impl Router {
     }
 
     pub(super) fn review_priority(&mut self, context: &mut Context<'_>) {
-        let (effective, reasons) = self.tracked_priority(context.checks);
+        let (effective, contributions) = self.tracked_priority(context.checks);
+        let contributors: Vec<String> = contributions.iter().map(|c| c.check.to_owned()).collect();
+        let gone = self
+            .contributors
+            .iter()
+            .filter(|name| !contributors.contains(name))
+            .filter_map(|name| self.returned(context.checks, name));
+        let still = contributions.iter().map(ToString::to_string);
+        let reasons: Vec<String> = gone.chain(still).collect();
+        self.contributors = contributors;
         if effective == self.priority {
             return;
         }
-        let before = std::mem::replace(&mut self.priority, effective);
         let reasons = match reasons.is_empty() {
             true => "as configured".to_owned(),
-            false => reasons,
+            false => reasons.join(", "),
         };
+        let before = std::mem::replace(&mut self.priority, effective);
         let message = format!("priority {before} became {effective}: {reasons}");
         self.remark(context, false, message);
         if self.state == RouterState::Active {
@@ -89,7 +99,7 @@ impl Router {
     /// Why the priority is not the base priority, if it isn't.
     pub(super) fn priority_reason(&self, checks: &Checks) -> Option<String> {
         let differs = self.priority != self.settings.priority.get();
-        differs.then(|| self.tracked_priority(checks).1)
+        differs.then(|| self.reason(checks))
     }
 
     /// The checks as a cause, when they make the priority less, or greater, `than_base`.
@@ -98,29 +108,64 @@ impl Router {
         (self.priority.cmp(&base) == than_base).then(|| Cause::Priority {
             from: base,
             to: self.priority,
-            reason: self.tracked_priority(checks).1,
+            reason: self.reason(checks),
         })
     }
 
-    /// The priority that the tracked checks lead to, and why it is not the base priority.
-    fn tracked_priority(&self, checks: &Checks) -> (u8, String) {
+    /// What a check is now that no longer makes the priority another one; nothing when it is no
+    /// longer tracked.
+    fn returned(&self, checks: &Checks, name: &str) -> Option<String> {
+        let mut track = self.settings.track.iter();
+        track.find(|track| track.check == name)?;
+        let check = checks.find(name)?.assess();
+        let word = match check.in_service {
+            true => " in service",
+            // An active router waits for its first report.
+            false if check.on_probation => "",
+            false => " out of service",
+        };
+        Some(format!("check {name}{word}: {}", check.message))
+    }
+
+    /// Why the priority is not the base priority.
+    fn reason(&self, checks: &Checks) -> String {
+        let contributions = self.tracked_priority(checks).1;
+        let reasons: Vec<String> = contributions.iter().map(ToString::to_string).collect();
+        reasons.join(", ")
+    }
+
+    /// The priority that the tracked checks lead to, and those that make it differ from the base
+    /// priority.
+    fn tracked_priority<'a>(&'a self, checks: &'a Checks) -> (u8, Vec<Contribution<'a>>) {
         let active = self.state == RouterState::Active;
-        let mut reasons = Vec::new();
-        let contributions: Vec<i32> = self
-            .settings
-            .track
-            .iter()
-            .map(|track| {
-                let check = checks.find(&track.check).map(|check| check.assess());
-                let contribution = priority::contribution(track.weight, check, active);
-                if contribution != 0 {
-                    let message = check.map_or("", |check| check.message);
-                    reasons.push(format!("check {} {contribution:+}: {message}", track.check));
-                }
-                contribution
-            })
-            .collect();
-        let effective = priority::effective(self.settings.priority.get(), contributions);
-        (effective, reasons.join(", "))
+        let tracked = self.settings.track.iter().map(|track| {
+            let check = checks.find(&track.check).map(|check| check.assess());
+            Contribution {
+                check: &track.check,
+                points: priority::contribution(track.weight, check, active),
+                message: check.map_or("", |check| check.message),
+            }
+        });
+        let contributions: Vec<_> = tracked.filter(|tracked| tracked.points != 0).collect();
+        let points = contributions.iter().map(|tracked| tracked.points);
+        let effective = priority::effective(self.settings.priority.get(), points);
+        (effective, contributions)
+    }
+}
+
+/// What a check adds to the priority.
+struct Contribution<'a> {
+    check: &'a str,
+    points: i32,
+    message: &'a str,
+}
+
+impl fmt::Display for Contribution<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "check {} {:+}: {}",
+            self.check, self.points, self.message
+        )
     }
 }

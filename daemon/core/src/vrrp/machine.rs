@@ -221,7 +221,13 @@ impl Router {
         let interval = self.expiry(countdown).since(countdown.from);
         let mut causes = vec![Cause::ActiveDown { interval }];
         match self.peer {
-            None => causes.push(Cause::NeverHeard),
+            None => {
+                let rejected: Vec<_> = self.recent_rejections(context.now.boottime).collect();
+                causes.push(match rejected.is_empty() {
+                    true => Cause::NeverHeard,
+                    false => Cause::NoneAccepted { rejected },
+                });
+            }
             Some(peer) => {
                 let source = peer.address;
                 let priority = peer.last_priority;

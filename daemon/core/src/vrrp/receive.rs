@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::router::{Context, Peer, Rejection, Router};
-use crate::event::{Cause, RouterState};
+use super::view::RECENT;
+use crate::event::{Cause, RejectedPackets, RouterState};
 use crate::input::Packet;
 use crate::settings::Version;
 use crate::status::Phase;
@@ -70,6 +71,7 @@ impl Router {
         match rejections.find(|known| known.reject == reject) {
             Some(known) => {
                 known.last = now;
+                known.source = source;
                 if now.since(known.told) < TELL_AGAIN {
                     return;
                 }
@@ -78,6 +80,7 @@ impl Router {
             None => self.rejections.push(Rejection {
                 reject,
                 last: now,
+                source,
                 told: now,
             }),
         }
@@ -86,6 +89,19 @@ impl Router {
             true,
             format!("packet from {source} rejected: {reject}"),
         );
+    }
+
+    /// Those of the last ten minutes, each kind with how many there were.
+    pub(super) fn recent_rejections(&self, now: Time) -> impl Iterator<Item = RejectedPackets> {
+        let recent = move |rejection: &&Rejection| now.since(rejection.last) < RECENT;
+        self.rejections.iter().filter(recent).map(|rejection| {
+            let reason = rejection.reject.as_str();
+            RejectedPackets {
+                reason: reason.to_owned(),
+                count: self.counters.rejected.get(reason).copied().unwrap_or(0),
+                source: rejection.source,
+            }
+        })
     }
 
     fn advertised(&mut self, context: &mut Context<'_>, heard: Heard) {

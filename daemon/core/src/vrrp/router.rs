@@ -46,6 +46,8 @@ pub(crate) struct Router {
     pub(super) socket: Socket,
     pub(super) faults: Vec<Fault>,
     pub(super) priority: u8,
+    /// The checks that made it another one than the base priority when it was last looked at.
+    pub(super) contributors: Vec<String>,
     /// `Active_Adver_Interval`: learnt from the active router (`V3-33`).
     pub(super) active_interval: Duration,
     pub(super) active_router: Option<Ipv4Addr>,
@@ -103,6 +105,8 @@ pub(super) struct Peer {
 pub(super) struct Rejection {
     pub(super) reject: Reject,
     pub(super) last: Time,
+    /// Who sent the last one.
+    pub(super) source: Ipv4Addr,
     /// When people were last told, so that a flood does not flood the log.
     pub(super) told: Time,
 }
@@ -139,6 +143,7 @@ impl Router {
         Self {
             key: RouterKey::of(&settings),
             priority: settings.priority.get(),
+            contributors: Vec::new(),
             active_interval: settings.advert_interval,
             settings,
             state: RouterState::Initialize,

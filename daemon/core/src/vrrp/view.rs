@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::priority;
 use super::router::{Peer, Router};
-use crate::event::{Cause, Fault, RouterState};
+use crate::event::{Cause, Fault, RejectedPackets, RouterState};
 use crate::health::Checks;
 use crate::interfaces::Interfaces;
 use crate::status::{Explanation, PeerStatus, Priority, RouterStatus};
 use crate::time::{Now, Realtime, Time};
 
 /// Whom nobody has heard for this long, and what has not happened for this long, is no longer shown.
-const RECENT: Duration = Duration::from_secs(600);
+pub(super) const RECENT: Duration = Duration::from_secs(600);
 
 impl Router {
     pub(crate) fn status(
@@ -124,12 +124,8 @@ impl Router {
                 format!("{prefix} was put on the interface by somebody else and is never removed")
             }));
         }
-        for rejection in &self.rejections {
-            if now.since(rejection.last) < RECENT {
-                let reject = rejection.reject;
-                let count = self.counters.rejected.get(reject.as_str()).unwrap_or(&0);
-                warnings.push(format!("{count} packets rejected: {reject}"));
-            }
+        for RejectedPackets { count, reason, .. } in self.recent_rejections(now) {
+            warnings.push(format!("{count} packets rejected: {reason}"));
         }
         warnings
     }

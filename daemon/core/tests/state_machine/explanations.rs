@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mainstay_core::event::{Cause, Fault, RouterState};
+use mainstay_core::event::{Cause, Fault, RejectedPackets, RouterState};
 use mainstay_core::input::{Input, Status};
-use mainstay_core::settings::RouterSettings;
+use mainstay_core::settings::{RouterSettings, Track};
 
 use crate::bench::*;
 
@@ -36,7 +36,7 @@ fn v3_46_who_takes_over_from_a_lower_priority_says_so() {
     assert_eq!(bench.causes(), [cause]);
     assert_eq!(
         bench.router().cause,
-        "192.168.1.9 advertised priority 80 2.609 s before, lower than 100: not accepted"
+        "preempts 192.168.1.9, whose priority 80 (heard 2.609 s before) is lower than 100"
     );
 }
 
@@ -110,6 +110,47 @@ fn whoever_is_accepted_is_the_last_heard() {
 }
 
 #[test]
+fn packets_that_could_not_be_accepted_are_not_silence() {
+    let mut bench = Bench::backup(router());
+    for _ in 0..2 {
+        let mut packet = bench.packet(GREATER, 200, SECOND);
+        packet.hop_limit = 64;
+        bench.input(Input::Packet(packet));
+    }
+    bench.run_to_deadline();
+    let rejected = RejectedPackets {
+        reason: "hop-limit".to_owned(),
+        count: 2,
+        source: GREATER,
+    };
+    let interval = down(PRIORITY);
+    let rejected = vec![rejected];
+    let causes = [
+        Cause::ActiveDown { interval },
+        Cause::NoneAccepted { rejected },
+    ];
+    assert_eq!(bench.causes(), causes);
+    assert_eq!(
+        causes[1].to_string(),
+        "no other router that could be accepted has been heard; \
+         rejected: hop-limit 2 (192.168.1.11)"
+    );
+}
+
+#[test]
+fn packets_that_were_rejected_long_ago_are_no_cause() {
+    let mut bench = Bench::backup(router());
+    bench.hear(OWN, 200);
+    bench.set_link(false);
+    bench.pass(600 * SECOND);
+    bench.set_link(true);
+    bench.run_to_deadline();
+    let interval = down(PRIORITY);
+    let causes = [Cause::ActiveDown { interval }, Cause::NeverHeard];
+    assert_eq!(bench.causes(), causes);
+}
+
+#[test]
 fn the_priority_is_no_cause_of_what_it_did_not_decide() {
     let mut bench = with_weight(-20, Status::Unhealthy);
     bench.run_to_deadline();
@@ -157,9 +198,9 @@ fn a_cause_that_holds_no_longer_is_not_shown_and_the_change_is_explained() {
         remarks(&bench),
         [
             "priority 100 became 80: check nginx -20: no report yet",
-            "priority 80 became 100: as configured",
+            "priority 80 became 100: check nginx in service: said so",
             "priority 100 became 80: check nginx -20: said so",
-            "priority 80 became 100: as configured",
+            "priority 80 became 100: check nginx in service: said so",
         ]
     );
 }
@@ -181,6 +222,44 @@ fn a_priority_that_is_another_for_the_same_reason_is_not_shown_as_the_cause() {
     assert_eq!(
         router.cause,
         "192.168.1.9 advertised priority 90, own was 80"
+    );
+}
+
+#[test]
+fn a_priority_that_comes_back_names_the_check_that_came_back_and_those_that_did_not() {
+    let mut settings = tracking(Some(-20));
+    settings.track.push(Track {
+        check: "backend".to_owned(),
+        weight: Some(-5),
+    });
+    let mut bench = Bench::new(settings);
+    bench.look();
+    bench.judge(Status::Healthy);
+    assert_eq!(
+        remarks(&bench).last().expect("a remark"),
+        "priority 75 became 95: check nginx in service: said so, check backend -5: no report yet"
+    );
+    // Not that it came back again, when something else makes the priority another one.
+    bench.reconfigure(RouterSettings {
+        priority: with_priority(110).priority,
+        ..tracking(Some(-20))
+    });
+    assert_eq!(
+        remarks(&bench).last().expect("a remark"),
+        "priority 95 became 110: as configured"
+    );
+}
+
+#[test]
+fn a_weight_that_is_given_only_in_service_names_the_check_that_left() {
+    let mut bench = with_weight(20, Status::Healthy);
+    bench.judge(Status::Unhealthy);
+    assert_eq!(
+        remarks(&bench),
+        [
+            "priority 100 became 120: check nginx +20: said so",
+            "priority 120 became 100: check nginx out of service: said so",
+        ]
     );
 }
 

@@ -128,7 +128,7 @@ fn the_cause_says_why_in_one_line() {
     bench.run_to_deadline();
     assert_eq!(
         bench.router().cause,
-        "no advertisement for the down interval of 0.609 s; 192.168.1.11 announced its stop 0.609 s before"
+        "no advertisement for the down interval of 0.609 s; 192.168.1.11 gave up its role (priority 0) 0.609 s before"
     );
 }
 
