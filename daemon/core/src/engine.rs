@@ -232,6 +232,10 @@ impl Engine {
             return;
         };
         if let Some(check) = self.checks.at(position) {
+            if let Some(complaint) = check.complain(&verdict.outcome, now.boottime) {
+                let subject = format!("check {}", check.name());
+                self.outbox.notice(subject, true, complaint);
+            }
             let changed = check.report(verdict, now.boottime);
             self.check_settled(now, position, changed);
         }

@@ -1,7 +1,11 @@
 //! Checks: from verdicts to "in service" or not, with rise, fall, staleness and `on-error`.
 
+mod complaint;
+
 use std::collections::HashMap;
 use std::time::Duration;
+
+use complaint::Complaint;
 
 use crate::input::{Outcome, Status, Verdict, WeightChange};
 use crate::record::CheckRecord;
@@ -18,10 +22,13 @@ pub(crate) struct Check {
     /// The last word, whatever it was.
     last: CheckState,
     message: String,
+    complaint: Complaint,
     in_service: bool,
     weight: WeightChange,
     /// Whether a report has ever decided, in this process or one before it.
     decided: bool,
+    /// The last report grew too old, and none has come since.
+    stale: bool,
     /// Reports in a row that contradict `in_service`.
     contrary: u32,
     /// When the last report came that counts.
@@ -54,8 +61,10 @@ impl Check {
             settings,
             last: CheckState::Unknown,
             message: "no report yet".to_owned(),
+            complaint: Complaint::default(),
             weight: WeightChange::Unchanged,
             decided: false,
+            stale: false,
             contrary: 0,
             reported_at: None,
             probation: None,
@@ -119,11 +128,15 @@ impl Check {
                 };
                 self.weight = weight;
                 self.message = message;
+                self.complaint.settle();
                 self.count(status != Status::Unhealthy, now);
             }
             Outcome::Fault { message } | Outcome::NotRun { message } => {
                 self.last = CheckState::Error;
-                self.message = message;
+                self.message = match self.stale && self.settings.on_error == OnError::Keep {
+                    true => self.silence(Some(&message)),
+                    false => message,
+                };
                 match self.settings.on_error {
                     OnError::Keep => {}
                     OnError::Fail => self.count(false, now),
@@ -132,6 +145,21 @@ impl Check {
             }
         }
         before != self.visible()
+    }
+
+    /// What people are to be told of a run without an answer, if they are: see [`Complaint`].
+    pub(crate) fn complain(&mut self, outcome: &Outcome, now: Time) -> Option<String> {
+        let Outcome::Fault { message } = outcome else {
+            return None;
+        };
+        let on_error = match self.settings.on_error {
+            OnError::Keep => "keep",
+            OnError::Fail => "fail",
+            OnError::Pass => "pass",
+        };
+        self.complaint
+            .is_due(message, now)
+            .then(|| format!("gives no verdict: {message}; on-error = \"{on_error}\""))
     }
 
     /// When the last report stops to count, or the probation ends.
@@ -150,9 +178,11 @@ impl Check {
         self.probation = None;
         if self.reported_at.take().is_some() {
             self.in_service = self.settings.on_error == OnError::Pass;
+            let error = (self.last == CheckState::Error).then_some(self.message.as_str());
+            self.message = self.silence(error);
             self.last = CheckState::Unknown;
-            self.message = format!("no report for {:?}", self.settings.stale_after);
             self.decided = false;
+            self.stale = true;
             self.contrary = 0;
         }
         before != self.visible()
@@ -191,8 +221,18 @@ impl Check {
         }
     }
 
+    /// That there is no report, and the error that came instead.
+    fn silence(&self, error: Option<&str>) -> String {
+        let silence = format!("no report for {:?}", self.settings.stale_after);
+        match error {
+            Some(error) => format!("{silence}, last: {error}"),
+            None => silence,
+        }
+    }
+
     fn count(&mut self, healthy: bool, now: Time) {
         self.reported_at = Some(now);
+        self.stale = false;
         self.probation = None;
         if !self.decided {
             // The first report decides at once: there is nothing yet that a single one could flap.

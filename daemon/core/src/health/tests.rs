@@ -144,6 +144,30 @@ fn with_fail_a_fault_counts_as_unhealthy_and_with_pass_as_healthy() {
 }
 
 #[test]
+fn a_plugin_that_rests_is_no_error_of_its_own_but_named_when_the_report_is_too_old() {
+    let mut check = Check::new(settings(), None, at(0));
+    let _ = check.report(report(Status::Healthy), at(1));
+    let not_run = verdict(Outcome::NotRun {
+        message: "it rests".to_owned(),
+    });
+    assert_eq!(check.complain(&not_run.outcome, at(2)), None);
+    let _ = check.report(not_run, at(2));
+    assert!(check.expire(at(8)));
+    let status = check.status();
+    assert_eq!(status.message, "no report for 7s, last: it rests");
+    assert_eq!(status.status, CheckState::Unknown);
+}
+
+#[test]
+fn mere_silence_names_no_error() {
+    let mut check = Check::new(settings(), None, at(0));
+    let _ = check.report(fault(), at(0));
+    let _ = check.report(report(Status::Healthy), at(1));
+    assert!(check.expire(at(8)));
+    assert_eq!(check.status().message, "no report for 7s");
+}
+
+#[test]
 fn after_silence_the_next_report_decides_at_once() {
     let mut check = Check::new(settings(), None, at(0));
     let _ = check.report(report(Status::Healthy), at(1));

@@ -241,6 +241,19 @@ impl Bench {
         self.input(Input::Verdict(verdict));
     }
 
+    /// A run of the check that [`tracking`] names, without an answer.
+    pub(crate) fn err(&mut self, message: &str) {
+        let verdict = Verdict {
+            check: "nginx".to_owned(),
+            generation: self.generation,
+            outcome: Outcome::Fault {
+                message: message.to_owned(),
+            },
+            took: Duration::from_millis(3),
+        };
+        self.input(Input::Verdict(verdict));
+    }
+
     pub(crate) fn reconfigure(&mut self, settings: RouterSettings) {
         self.generation += 1;
         self.settings = settings;

@@ -3,7 +3,7 @@
 use mainstay_core::action::Effect;
 use mainstay_core::address::InterfaceIndex;
 use mainstay_core::event::RouterState;
-use mainstay_core::input::{Input, Outcome, Packet, Status, Verdict};
+use mainstay_core::input::{Input, Packet, Status};
 use mainstay_core::record::Record;
 use mainstay_core::status::PeerStatus;
 
@@ -171,13 +171,41 @@ fn a_fault_is_shown_as_the_check_puts_it_now() {
     assert_eq!(bench.router().faults, ["check nginx: no report yet"]);
     bench.judge(Status::Unhealthy);
     assert_eq!(bench.router().faults, ["check nginx: said so"]);
-    bench.input(Input::Verdict(Verdict {
-        check: "nginx".to_owned(),
-        generation: 1,
-        outcome: Outcome::Fault {
-            message: "it trapped".to_owned(),
-        },
-        took: SECOND,
-    }));
+    bench.err("it trapped");
     assert_eq!(bench.router().faults, ["check nginx: it trapped"]);
+}
+
+#[test]
+fn a_check_that_errs_says_why_at_once_and_when_its_last_report_is_too_old() {
+    let mut bench = Bench::new(tracking(None));
+    bench.look();
+    bench.judge(Status::Healthy);
+    bench.err("error: not permitted: no-such-path");
+    let notices = bench.notices();
+    assert_eq!(notices.len(), 1);
+    assert_eq!(notices[0].subject, "check nginx");
+    assert!(notices[0].loud);
+    assert_eq!(
+        notices[0].message,
+        "gives no verdict: error: not permitted: no-such-path; on-error = \"keep\""
+    );
+    bench.err("error: not permitted: no-such-path");
+    assert!(bench.notices().is_empty());
+    bench.run_for(10 * SECOND);
+    let silence = "no report for 10s, last: error: not permitted: no-such-path";
+    let messages: Vec<String> = bench
+        .notices()
+        .into_iter()
+        .map(|n| n.message.clone())
+        .collect();
+    assert!(
+        messages.contains(&format!("out of service: {silence}")),
+        "{messages:?}"
+    );
+    assert_eq!(bench.router().cause, format!("check nginx: {silence}"));
+    // It goes on to err: that there is no report is still what counts.
+    bench.err("error: not permitted: no-such-path");
+    assert_eq!(bench.status().checks[0].message, silence);
+    bench.judge(Status::Healthy);
+    assert_eq!(bench.status().checks[0].message, "said so");
 }
