@@ -111,7 +111,7 @@ enum Command {
     Reload,
     /// Remove from the kernel what a daemon that is gone left there
     Release,
-    /// Look at a plugin
+    /// Look at plugins, try one, compile them
     #[command(subcommand)]
     Plugin(Plugin),
 }

@@ -1,5 +1,6 @@
 //! Hooks: the trait and the events.
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::JsonSchema;
@@ -7,13 +8,26 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::hook::exports::mainstay::plugin::hook as wit;
 use crate::lifecycle::{self, Description, Package, Role, describe};
-use crate::{Problem, Result, Wish, settings};
+use crate::{Problem, Result, RouterState, Wish, settings};
 
 #[doc(inline)]
 pub use wit::{
     CheckChange, DaemonPhase, Event, OtherEvent, Payload, QuorumChange, RouterTransition,
     ServerChange,
 };
+
+/// In the words of RFC 9568, as in `mainstay status`.
+impl fmt::Display for RouterState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Initialize => "initialize",
+            Self::Backup => "backup",
+            Self::Active => "active",
+            Self::Fault => "fault",
+            Self::Stopped => "stopped",
+        })
+    }
+}
 
 /// A hook: is told what has happened, and can neither veto nor delay it.
 ///
@@ -27,7 +41,7 @@ pub use wit::{
 ///     type Settings = NoSettings;
 ///     fn on_event(_: NoSettings, event: &Event) -> Result<()> {
 ///         if let Payload::Router(transition) = &event.payload {
-///             log::warn(format!("{} is {:?}: {}", transition.router, transition.to, transition.cause));
+///             log::warn(format!("{} is {}: {}", transition.router, transition.to, transition.cause));
 ///         }
 ///         Ok(())
 ///     }

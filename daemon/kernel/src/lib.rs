@@ -1,7 +1,7 @@
 //! What Mainstay does to Linux, and what Linux tells it: raw sockets for VRRP, packet sockets for
 //! gratuitous ARP, addresses and links over route netlink, the clocks.
 //!
-//! It is the only crate with unsafe code, and has it only where no safe interface exists. Nothing
+//! It has unsafe code only where no safe interface exists. Nothing
 //! here decides anything: notifications become [`Input`](mainstay_core::input::Input)s, and what
 //! the engine asks for is done and answered.
 

@@ -2,7 +2,7 @@
 
 use mainstay_plugin::hook::{DaemonPhase, RouterTransition};
 use mainstay_plugin::prelude::*;
-use mainstay_plugin::{Attribute, Family, RouterState};
+use mainstay_plugin::{Attribute, Family};
 
 /// One line for people.
 pub(crate) fn text(event: &Event) -> String {
@@ -61,8 +61,8 @@ pub(crate) fn fields(event: &Event) -> Vec<Attribute> {
     ];
     if let Payload::Router(transition) = &event.payload {
         fields.extend([
-            field("from", state(transition.from)),
-            field("to", state(transition.to)),
+            field("from", transition.from),
+            field("to", transition.to),
             field("priority", transition.priority),
             field("addresses", transition.addresses.join(" ")),
             field("cause", &transition.cause),
@@ -81,22 +81,12 @@ fn router(transition: &RouterTransition) -> String {
         transition.router,
         transition.interface_name,
         transition.id,
-        state(transition.from),
-        state(transition.to),
+        transition.from,
+        transition.to,
         transition.priority,
         transition.addresses.join(" "),
         transition.cause,
     )
-}
-
-fn state(state: RouterState) -> &'static str {
-    match state {
-        RouterState::Initialize => "initialize",
-        RouterState::Backup => "backup",
-        RouterState::Active => "active",
-        RouterState::Fault => "fault",
-        RouterState::Stopped => "stopped",
-    }
 }
 
 fn field(key: &str, value: impl ToString) -> Attribute {
@@ -108,6 +98,7 @@ fn field(key: &str, value: impl ToString) -> Attribute {
 
 #[cfg(test)]
 mod tests {
+    use mainstay_plugin::RouterState;
     use mainstay_plugin::hook::CheckChange;
 
     use super::*;

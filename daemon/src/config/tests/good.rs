@@ -505,12 +505,14 @@ fn the_configurations_of_the_introduction_are_right() {
         .skip(1)
         .filter_map(|text| text.split_once("```").map(|(block, _)| block))
         .collect();
-    let [first, _manifest, own] = blocks[..] else {
+    let [first, _manifest, own, hook] = blocks[..] else {
         panic!("other blocks: {blocks:?}");
     };
     good(first);
     let (_, routers) = first.split_once("[[router]]").unwrap();
-    let fixture = Fixture::new(&format!("{own}[[router]]{routers}"));
-    fixture.write("plugins/running.wasm", "running");
+    let fixture = Fixture::new(&format!("{own}{hook}[[router]]{routers}"));
+    for plugin in ["running", "shout"] {
+        fixture.write(&format!("plugins/{plugin}.wasm"), plugin);
+    }
     assert_eq!(fixture.errors(), Vec::<String>::new());
 }
