@@ -15,7 +15,7 @@ mod server;
 use mainstay_core::status::Explanation;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use document::{PluginStatus, StatusDocument};
+pub(crate) use document::{PluginStatus, RefusedReload, StatusDocument};
 pub(crate) use peer::{Admission, Workers};
 pub(crate) use runtime_dir::{RuntimeDir, RuntimeDirError};
 pub(crate) use server::{Listener, serve};

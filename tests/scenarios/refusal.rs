@@ -220,10 +220,14 @@ fn validate_run_and_reload_refuse() -> Result<()> {
     assert_eq!(after["routers"][0]["state"], "active");
     assert_eq!(after["routers"].as_array().map(Vec::len), Some(1));
     assert_eq!(watch.of(VIRTUAL), []);
+    let refused = &after["refused-reload"];
+    assert!(refused["problems"][0].is_string(), "{refused}");
+    assert!(before["refused-reload"].is_null());
     // And what is valid is taken again.
     stage.a.configure(&good)?;
     let output = stage.a.reload()?;
     assert!(output.status.success(), "{}", text(&output));
+    assert!(stage.a.status()?["refused-reload"].is_null());
     stage.until_only(Which::A, SOON)
 }
 

@@ -35,6 +35,16 @@ fn render(document: &StatusDocument, now: SystemTime) -> String {
         plain(&document.version),
         times::whole_seconds(uptime)
     );
+    if let Some(refused) = &document.refused_reload {
+        let at = times::rfc3339(refused.at_unix_ms);
+        let _ = writeln!(
+            text,
+            "\nthe files are not what is in force: the reload at {at} was refused"
+        );
+        for problem in &refused.problems {
+            let _ = writeln!(text, "  {}", plain(problem));
+        }
+    }
     if !document.engine.routers.is_empty() {
         text.push('\n');
         text += &routers(&document.engine.routers, now);

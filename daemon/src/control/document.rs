@@ -1,6 +1,7 @@
 //! The document behind `mainstay status --json`.
 
 use mainstay_core::status::Status;
+use mainstay_core::time::Realtime;
 use serde::{Deserialize, Serialize};
 
 use crate::worker::{ServedPlugin, WorkerStatus};
@@ -15,6 +16,8 @@ pub(crate) struct StatusDocument {
     pub(crate) version: String,
     /// Since the daemon began.
     pub(crate) uptime_seconds: f64,
+    /// The last reload, when it was refused: what the files say is not what is in force.
+    pub(crate) refused_reload: Option<RefusedReload>,
     /// Routers, checks and interfaces.
     #[serde(flatten)]
     pub(crate) engine: Status,
@@ -26,6 +29,16 @@ pub(crate) struct StatusDocument {
     pub(crate) packets_dropped: u64,
     /// Log lines dropped because nobody read them in time.
     pub(crate) log_lines_dropped: u64,
+}
+
+/// A reload that changed nothing.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct RefusedReload {
+    /// When.
+    pub(crate) at_unix_ms: Realtime,
+    /// Everything that was wrong, a line each.
+    pub(crate) problems: Vec<String>,
 }
 
 /// A plugin.

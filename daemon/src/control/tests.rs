@@ -104,6 +104,7 @@ fn document() -> StatusDocument {
         node: "a".to_owned(),
         version: "0.1.0".to_owned(),
         uptime_seconds: 12.5,
+        refused_reload: None,
         engine: Status {
             interfaces: vec![interface],
             ..Status::default()

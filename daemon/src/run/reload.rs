@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use mainstay_core::input::Input;
 use mainstay_core::settings::Settings;
-use mainstay_kernel::route;
+use mainstay_kernel::{clock, route};
 use mainstay_protocol::Load;
 use tokio::sync::{Mutex, watch};
 
 use super::mailbox::Mailbox;
 use crate::config::{self, Config, Problem};
-use crate::control::Response;
+use crate::control::{RefusedReload, Response};
 use crate::exit;
 use crate::hooks::Subscription;
 use crate::manifest::{Manifest, Owned};
@@ -39,6 +39,7 @@ pub(super) struct Configuration {
     supervisor: Arc<Supervisor>,
     notifier: Option<Notifier>,
     stopping: watch::Sender<bool>,
+    refused: watch::Sender<Option<RefusedReload>>,
     state: Mutex<State>,
 }
 
@@ -66,6 +67,7 @@ impl Configuration {
             supervisor,
             notifier,
             stopping: watch::Sender::new(false),
+            refused: watch::Sender::new(None),
             state: Mutex::new(State {
                 manifest,
                 generation: 0,
@@ -100,6 +102,11 @@ impl Configuration {
         *self.stopping.borrow()
     }
 
+    /// The last reload, when it was refused.
+    pub(super) fn refused(&self) -> Option<RefusedReload> {
+        self.refused.borrow().clone()
+    }
+
     /// Reads the file again and applies it; what is wrong with it changes nothing.
     pub(super) async fn reload(&self) -> Response {
         let mut state = self.state.lock().await;
@@ -112,6 +119,7 @@ impl Configuration {
             Ok((summary, warnings)) => {
                 self.tell(|notifier| notifier.ready(&summary));
                 tracing::info!(file = %self.file.display(), "reloaded: {summary}");
+                self.refused.send_replace(None);
                 Response::Reloaded { warnings }
             }
             Err(Refusal {
@@ -123,6 +131,10 @@ impl Configuration {
                     "not reloaded, the configuration in force stays: {}",
                     details.join("; ")
                 );
+                self.refused.send_replace(Some(RefusedReload {
+                    at_unix_ms: clock::now().realtime,
+                    problems: details.clone(),
+                }));
                 Response::Failed {
                     message: format!("{} was not applied, nothing changed", self.file.display()),
                     details,

@@ -344,6 +344,7 @@ impl Answering {
                     node: self.node,
                     version: env!("CARGO_PKG_VERSION").to_owned(),
                     uptime_seconds: self.started.elapsed().as_secs_f64(),
+                    refused_reload: self.configuration.refused(),
                     engine,
                     packets_dropped,
                     plugins: control::PluginStatus::of(&worker),

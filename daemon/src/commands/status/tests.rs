@@ -7,6 +7,7 @@ use mainstay_core::status::{CheckState, PeerStatus, Priority, RouterCounters, St
 use mainstay_core::time::Realtime;
 
 use super::*;
+use crate::control::RefusedReload;
 
 const SINCE: u64 = 1_795_341_600_000;
 
@@ -54,6 +55,7 @@ fn document() -> StatusDocument {
         node: "a".to_owned(),
         version: "0.1.0".to_owned(),
         uptime_seconds: 75.5,
+        refused_reload: None,
         engine: Status {
             routers: vec![router],
             checks: vec![check],
@@ -100,6 +102,24 @@ fn a_worker_that_was_started_again_is_counted_in_words() {
         let text = worker(&document);
         assert!(text.contains(expected), "{text}");
     }
+}
+
+#[test]
+fn a_refused_reload_is_seen_until_one_succeeds() {
+    let refused = RefusedReload {
+        at_unix_ms: Realtime(SINCE),
+        problems: vec!["m.toml:1:1: nonsense\u{7}".to_owned()],
+    };
+    let document = StatusDocument {
+        refused_reload: Some(refused),
+        ..document()
+    };
+    let text = render(&document, UNIX_EPOCH);
+    let wanted = "
+the files are not what is in force: the reload at 2026-11-22T10:00:00.000Z was refused
+  m.toml:1:1: nonsense\\u{7}
+";
+    assert!(text.contains(wanted), "{text}");
 }
 
 #[test]
