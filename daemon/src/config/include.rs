@@ -13,9 +13,14 @@ const MOST: usize = 1000;
 pub(super) fn read(value: &Value<'_>) -> Vec<Source> {
     let mut paths = Vec::new();
     for pattern in value.elements().unwrap_or_default() {
-        paths.extend(matches(&pattern));
+        let spot = pattern.spot.clone();
+        paths.extend(
+            matches(&pattern)
+                .into_iter()
+                .map(|path| (path, spot.clone())),
+        );
     }
-    paths.dedup();
+    paths.dedup_by(|(next, _), (path, _)| next == path);
     if paths.len() > MOST {
         value.spot.error(
             format!("{} files are too many to include", paths.len()),
@@ -24,10 +29,13 @@ pub(super) fn read(value: &Value<'_>) -> Vec<Source> {
         return Vec::new();
     }
     let mut sources = Vec::new();
-    for path in paths {
+    for (path, spot) in paths {
         match Source::read(&path) {
             Ok(source) => sources.push(source),
-            Err(problem) => value.spot.report_other(*problem),
+            Err(problem) => spot.error(
+                format!("{} {}", path.display(), problem.message),
+                problem.help,
+            ),
         }
     }
     sources

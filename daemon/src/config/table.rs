@@ -44,11 +44,6 @@ impl<'a> Spot<'a> {
         self.report(Severity::Warning, message.into(), help);
     }
 
-    /// Reports a problem that stands elsewhere.
-    pub(super) fn report_other(&self, problem: Problem) {
-        self.problems.add(problem);
-    }
-
     /// Where this is.
     pub(super) fn place(&self) -> Place {
         self.source.place(self.offset)

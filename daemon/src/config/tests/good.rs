@@ -276,7 +276,9 @@ fn further_files_are_included_in_order() {
     fixture.write("mainstay.toml", "include = [\"none.toml\"]");
     assert_eq!(
         fixture.errors(),
-        ["none.toml: cannot be read: No such file or directory (os error 2)"]
+        [
+            "mainstay.toml:1:12: include[0]: none.toml cannot be read: No such file or directory (os error 2)"
+        ]
     );
 }
 
