@@ -18,6 +18,9 @@ const NAME: &str = "code-key";
 /// 256 random bits.
 pub(super) type Key = [u8; 32];
 
+/// Bytes read of what should be one.
+const LONGEST: u64 = 64;
+
 /// Reads the key in this directory. `None` when there is none yet.
 ///
 /// # Errors
@@ -36,9 +39,17 @@ pub(super) fn read(directory: &Path) -> Result<Option<Key>, TrustError> {
     if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
         return Err(io(io::Error::other("others may read it: chmod 600")));
     }
-    let mut key = Key::default();
-    file.read_exact(&mut key).map_err(io)?;
-    Ok(Some(key))
+    let mut bytes = Vec::new();
+    (&mut file)
+        .take(LONGEST)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
+    let no_key = |_| {
+        io(io::Error::other(
+            "is not a key: remove it, and another is made",
+        ))
+    };
+    Key::try_from(bytes).map(Some).map_err(no_key)
 }
 
 /// Makes a key in this directory, unless somebody else does so at the same time; then theirs counts.

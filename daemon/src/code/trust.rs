@@ -21,20 +21,22 @@ const OTHERS: Mode = Mode::WGRP.union(Mode::WOTH);
 /// [`TrustError`] with the path that others can change.
 pub(super) fn directory(path: &Path) -> Result<OwnedFd, TrustError> {
     let path = fs::canonicalize(path).map_err(|error| TrustError::Io(path.into(), error))?;
-    let mut handle = open(CWD.as_fd(), Path::new("/"), Path::new("/"))?;
+    let mut handle = open(CWD.as_fd(), Path::new("/"), Path::new("/"), OFlags::PATH)?;
     let owner = owner_of(&path)?;
     let mut at = PathBuf::from("/");
     for element in path.components().skip(1) {
         let element = Path::new(element.as_os_str());
         at.push(element);
-        handle = open(handle.as_fd(), element, &at)?;
+        // What is above may be searched and not be listed.
+        let last = at == path;
+        let how = if last { OFlags::RDONLY } else { OFlags::PATH };
+        handle = open(handle.as_fd(), element, &at, how)?;
         let stat = fstat(&handle).map_err(|error| failed(&at, error))?;
         if !owned(&stat, owner) {
             return Err(TrustError::Owner(at));
         }
         let mode = Mode::from_raw_mode(stat.st_mode);
         // In a sticky directory, such as /tmp, nobody renames another's.
-        let last = at == path;
         if mode.intersects(OTHERS) && (last || !mode.contains(Mode::SVTX)) {
             return Err(TrustError::Writable(at));
         }
@@ -90,8 +92,13 @@ fn owned(stat: &Stat, owner: u32) -> bool {
     stat.st_uid == 0 || stat.st_uid == owner
 }
 
-fn open(parent: impl AsFd, element: &Path, path: &Path) -> Result<OwnedFd, TrustError> {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+fn open(
+    parent: impl AsFd,
+    element: &Path,
+    path: &Path,
+    how: OFlags,
+) -> Result<OwnedFd, TrustError> {
+    let flags = how | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(parent, element, flags, Mode::empty()).map_err(|error| failed(path, error))
 }
 

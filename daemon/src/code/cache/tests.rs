@@ -155,11 +155,17 @@ fn directory_and_key_are_to_be_writable_by_nobody_else() {
 }
 
 #[test]
-fn a_key_cut_short_is_no_key() {
+fn a_key_of_another_length_is_no_key() {
     let bench = Bench::new();
     let root = bench.root.path();
-    fs::write(root.join("state/code-key"), b"short").unwrap();
-    assert!(Cache::keeping(&root.join("cache"), &root.join("state")).is_err());
+    let key = root.join("state/code-key");
+    for length in [0, 31, 33, 1000] {
+        fs::write(&key, vec![7; length]).unwrap();
+        let refused = Cache::keeping(&root.join("cache"), &root.join("state")).unwrap_err();
+        assert!(refused.to_string().contains("remove it"), "{refused}");
+    }
+    fs::remove_file(&key).unwrap();
+    Cache::keeping(&root.join("cache"), &root.join("state")).unwrap();
 }
 
 #[test]
