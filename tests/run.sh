@@ -16,9 +16,11 @@ done
 
 step() {
     printf '\n== %s\n' "$*"
-    local begin=$SECONDS
-    "$@"
+    local begin=$SECONDS result=0
+    # Where a caller looks at the result, errexit does not end this function: what comes last would be the result.
+    "$@" || result=$?
     printf '== %s s\n' $((SECONDS - begin))
+    return $result
 }
 
 # cargo-nextest gives each test a process of its own, which the lab needs; from the package registry it takes minutes.

@@ -328,6 +328,11 @@ impl Worker {
         })
     }
 
+    /// Waits for its end, which nobody asks for.
+    pub fn ended(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
     /// Closes the stream, as a daemon that ends, and waits for the worker to end too.
     pub fn abandon(mut self) -> ExitStatus {
         drop(self.stream.take());

@@ -143,7 +143,7 @@ fn components_in_components_end_the_compiler_at_its_limit() {
     };
     compiler.send_with(&request, Sealed::of("test", &bytes).unwrap());
     // By abort(), when memory is refused; not by the machine, when there is none.
-    assert_eq!(compiler.abandon().signal(), Some(6));
+    assert_eq!(compiler.ended().signal(), Some(6));
 }
 
 #[test]
