@@ -226,6 +226,18 @@ fn a_priority_that_is_another_for_the_same_reason_is_not_shown_as_the_cause() {
 }
 
 #[test]
+fn a_check_that_the_active_router_waits_for_is_not_said_to_be_out_of_service() {
+    let mut bench = with_weight(-20, Status::Unhealthy);
+    bench.run_to_deadline();
+    bench.replace_checks();
+    assert_eq!(bench.router().priority.effective, 100);
+    assert_eq!(
+        remarks(&bench).last().expect("a remark"),
+        "priority 80 became 100: check nginx: no report yet"
+    );
+}
+
+#[test]
 fn a_priority_that_comes_back_names_the_check_that_came_back_and_those_that_did_not() {
     let mut settings = tracking(Some(-20));
     settings.track.push(Track {
