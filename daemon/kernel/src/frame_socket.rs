@@ -66,7 +66,7 @@ fn address(interface: InterfaceIndex, frame: &[u8]) -> Option<SockAddr> {
     };
     let length = mem::size_of::<libc::sockaddr_ll>().try_into().ok()?;
     let mut storage = SockAddrStorage::zeroed();
-    #[allow(unsafe_code, reason = "no crate makes a sockaddr_ll safely")]
+    #[expect(unsafe_code, reason = "no crate makes a sockaddr_ll safely")]
     // SAFETY: sockaddr_ll is plain data that fits into any socket address storage, and family and
     // length given are its own.
     unsafe {

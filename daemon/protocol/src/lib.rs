@@ -42,5 +42,11 @@ pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
 pub use sealed::{Sealed, SealedError};
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 
+/// Address space of a compilation, in bytes. The largest components of today take 370 MB.
+pub const COMPILER_MEMORY: u64 = 1 << 30;
+
+/// Processor time of a compilation, in seconds. The largest components of today take 20 s.
+pub const COMPILER_SECONDS: u64 = 120;
+
 /// Version of the frames. Both ends refuse any other.
 pub const VERSION: u32 = 2;

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use hmac::{Hmac, KeyInit, Mac};
 use mainstay_protocol::Sealed;
 use rustix::fs::{
-    AtFlags, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, futimens, openat, renameat,
-    statat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, futimens, openat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use sha2::Sha256;
@@ -155,10 +155,15 @@ impl Cache {
         for entry in Dir::read_from(&self.directory)? {
             let entry = entry?;
             let name = entry.file_name().to_owned();
-            if name.to_bytes() == b"." || name.to_bytes() == b".." {
+            let stat = match statat(&self.directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                // Somebody else makes room too.
+                Err(Errno::NOENT) => continue,
+                stat => stat?,
+            };
+            // Among them this one and the one above.
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 continue;
             }
-            let stat = statat(&self.directory, &name, AtFlags::SYMLINK_NOFOLLOW)?;
             let used = if name.to_bytes() == kept.as_bytes() {
                 i64::MAX
             } else {
@@ -172,8 +177,10 @@ impl Cache {
             if size <= ROOM {
                 break;
             }
-            unlinkat(&self.directory, &name, AtFlags::empty())?;
-            size -= freed;
+            match unlinkat(&self.directory, &name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => size -= freed,
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

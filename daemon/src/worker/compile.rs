@@ -5,7 +5,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mainstay_protocol::{CompileFault, FromWorker, Load, LoadFault, Sealed, Subject, ToWorker};
+use mainstay_protocol::{
+    COMPILER_MEMORY, COMPILER_SECONDS, CompileFault, FromWorker, Load, LoadFault, Sealed, Subject,
+    ToWorker,
+};
 use tracing::{info, warn};
 
 use super::connection::ConnectionError;
@@ -226,12 +229,13 @@ impl Miss {
     }
 
     fn bomb(plugin: &str) -> Self {
-        Self::fault(
-            plugin,
-            "cannot be compiled: it takes more than the compile limit of 120 s of processor time and \
-             1 GiB of memory, or ends the compiler",
-            Some("build it without what makes it large".to_owned()),
-        )
+        let message = format!(
+            "cannot be compiled: it takes more than the compile limit of {COMPILER_SECONDS} s of \
+             processor time and {} MiB of memory, or ends the compiler",
+            COMPILER_MEMORY >> 20
+        );
+        let help = "build it without what makes it large".to_owned();
+        Self::fault(plugin, &message, Some(help))
     }
 }
 

@@ -79,14 +79,7 @@ fn whoever_was_not_accepted_before_the_last_wait_is_only_the_last_heard() {
     bench.set_link(false);
     bench.set_link(true);
     bench.run_to_deadline();
-    let causes = bench.causes();
-    assert!(
-        matches!(
-            causes[..],
-            [Cause::ActiveDown { .. }, Cause::LastHeard { .. }]
-        ),
-        "{causes:?}"
-    );
+    assert_only_last_heard(&bench);
 }
 
 #[test]
@@ -98,15 +91,17 @@ fn whoever_is_accepted_is_the_last_heard() {
         });
         bench.hear(LOWER, priority);
         bench.run_to_deadline();
-        let causes = bench.causes();
-        assert!(
-            matches!(
-                causes[..],
-                [Cause::ActiveDown { .. }, Cause::LastHeard { .. }]
-            ),
-            "{causes:?}"
-        );
+        assert_only_last_heard(&bench);
     }
+}
+
+fn assert_only_last_heard(bench: &Bench) {
+    let causes = bench.causes();
+    let expected = matches!(
+        causes[..],
+        [Cause::ActiveDown { .. }, Cause::LastHeard { .. }]
+    );
+    assert!(expected, "{causes:?}");
 }
 
 #[test]

@@ -215,7 +215,15 @@ fn what_was_used_last_stays() {
         file.unwrap().set_modified(used).unwrap();
     }
     assert!(bench.find('a').unwrap().is_some());
+    // The oldest of all, and nothing that this daemon has put there.
+    let strange = bench.root.path().join("cache/0-strange");
+    fs::create_dir(&strange).unwrap();
+    File::open(&strange)
+        .unwrap()
+        .set_modified(std::time::UNIX_EPOCH)
+        .unwrap();
     bench.keep('d', CODE);
+    assert!(strange.exists());
     let left = ['a', 'b', 'c', 'd'].map(|component| bench.entry(component).exists());
     assert_eq!(left, [true, false, true, true]);
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use mainstay_protocol::{COMPILER_MEMORY, COMPILER_SECONDS};
 use rustix::io::Errno;
 use rustix::process::{
     Gid, Resource, Rlimit, Uid, getpriority_process, getrlimit, getuid, setpriority_process,
@@ -19,10 +20,6 @@ use super::SandboxError;
 const NICE: i32 = 10;
 /// The same while it compiles, which nobody waits for.
 const COMPILER_NICE: i32 = 19;
-/// Address space of a compilation, in bytes. The largest components of today take 370 MB.
-const COMPILER_MEMORY: u64 = 1 << 30;
-/// Processor time of a compilation, in seconds. They take 20 s.
-const COMPILER_SECONDS: u64 = 120;
 /// Open files. 128 probes at once, the files of one look at `/proc`, and some to spare.
 const OPEN_FILES: u64 = 512;
 /// Where the machine's memory runs out, the worker goes before the daemon: the same as in its unit.
@@ -48,9 +45,14 @@ pub(super) fn limit_compiler() -> Result<(), SandboxError> {
     limit_all()?;
     lower(Resource::As, COMPILER_MEMORY).map_err(refused("limit memory"))?;
     // Ends with SIGXCPU, which nobody else sends, and not with the SIGKILL of the hard limit.
+    let before = getrlimit(Resource::Cpu);
     let seconds = Rlimit {
-        current: Some(COMPILER_SECONDS),
-        ..getrlimit(Resource::Cpu)
+        current: Some(
+            before
+                .maximum
+                .map_or(COMPILER_SECONDS, |most| most.min(COMPILER_SECONDS)),
+        ),
+        ..before
     };
     setrlimit(Resource::Cpu, seconds).map_err(refused("limit processor time"))?;
     yield_to_others(COMPILER_NICE)
