@@ -8,6 +8,7 @@
 mod check;
 mod digest;
 pub(crate) mod duration;
+pub(crate) mod endpoint;
 mod grants;
 mod hook;
 mod include;

@@ -23,6 +23,7 @@ pub(crate) struct Check {
     last: CheckState,
     message: String,
     complaint: Complaint,
+    degraded: Complaint,
     in_service: bool,
     weight: WeightChange,
     /// Whether a report has ever decided, in this process or one before it.
@@ -62,6 +63,7 @@ impl Check {
             last: CheckState::Unknown,
             message: "no report yet".to_owned(),
             complaint: Complaint::default(),
+            degraded: Complaint::default(),
             weight: WeightChange::Unchanged,
             decided: false,
             stale: false,
@@ -139,18 +141,33 @@ impl Check {
                 };
                 match self.settings.on_error {
                     OnError::Keep => {}
-                    OnError::Fail => self.count(false, now),
-                    OnError::Pass => self.count(true, now),
+                    OnError::Fail => self.settle(false, now),
+                    OnError::Pass => self.settle(true, now),
                 }
             }
         }
         before != self.visible()
     }
 
-    /// What people are to be told of a run without an answer, if they are: see [`Complaint`].
+    /// What people are to be told of a run without an answer or with a degraded one, if they are: see
+    /// [`Complaint`].
     pub(crate) fn complain(&mut self, outcome: &Outcome, now: Time) -> Option<String> {
-        let Outcome::Fault { message } = outcome else {
-            return None;
+        let message = match outcome {
+            Outcome::Fault { message } => message,
+            Outcome::Report {
+                status: Status::Degraded,
+                message,
+                ..
+            } => {
+                // Told once until it is over, however its words vary.
+                let due = self.degraded.is_due("degraded", now);
+                return due.then(|| format!("degraded: {message}"));
+            }
+            Outcome::Report { .. } => {
+                self.degraded.settle();
+                return None;
+            }
+            Outcome::NotRun { .. } => return None,
         };
         let on_error = match self.settings.on_error {
             OnError::Keep => "keep",
@@ -178,6 +195,7 @@ impl Check {
         self.probation = None;
         if self.reported_at.take().is_some() {
             self.in_service = self.settings.on_error == OnError::Pass;
+            self.weight = WeightChange::Unchanged;
             let error = (self.last == CheckState::Error).then_some(self.message.as_str());
             self.message = self.silence(error);
             self.last = CheckState::Unknown;
@@ -228,6 +246,12 @@ impl Check {
             Some(error) => format!("{silence}, last: {error}"),
             None => silence,
         }
+    }
+
+    /// Counts what is no report as one that says nothing of a weight.
+    fn settle(&mut self, healthy: bool, now: Time) {
+        self.weight = WeightChange::Unchanged;
+        self.count(healthy, now);
     }
 
     fn count(&mut self, healthy: bool, now: Time) {

@@ -49,4 +49,4 @@ pub const COMPILER_MEMORY: u64 = 1 << 30;
 pub const COMPILER_SECONDS: u64 = 120;
 
 /// Version of the frames. Both ends refuse any other.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;

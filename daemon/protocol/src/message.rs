@@ -1,5 +1,7 @@
 //! The messages. Durations are whole milliseconds or microseconds, as the field's name says.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -63,10 +65,19 @@ pub struct CheckSpec {
     pub plugin: String,
     /// The settings table as JSON.
     pub settings: Value,
+    /// What it looks at, when that is an endpoint of the configuration: its runs may probe it without
+    /// a grant. Canonical: IPv4 is never written as IPv6.
+    pub target: Option<SocketAddr>,
     /// From the start of one run to the start of the next.
     pub interval_ms: u64,
+    /// Each run begins so much later than its tick, at random, at most; less than the interval.
+    pub jitter_ms: u64,
     /// Until a run is ended; at most the interval.
     pub timeout_ms: u64,
+    /// Traps in a row after which it rests, at least 1.
+    pub quarantine_after: u32,
+    /// How long it rests.
+    pub quarantine_ms: u64,
 }
 
 /// A hook that receives events.

@@ -62,10 +62,6 @@ pub struct Limits {
     pub memory: u64,
     /// Lines a minute in the log; more are counted and dropped.
     pub log_lines_per_minute: u32,
-    /// Traps in a row after which a check rests.
-    pub quarantine_after: u32,
-    /// How long it rests, in milliseconds.
-    pub quarantine_ms: u64,
 }
 
 impl Default for Limits {
@@ -73,8 +69,6 @@ impl Default for Limits {
         Self {
             memory: 64 << 20,
             log_lines_per_minute: 60,
-            quarantine_after: 5,
-            quarantine_ms: 60_000,
         }
     }
 }

@@ -1,16 +1,18 @@
 //! `[[check]]`: a use of a plugin that decides about routers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mainstay_core::settings::{CheckSettings, Initial, OnError};
 use mainstay_protocol::CheckSpec;
 
-use super::digest;
 use super::json::{self, Settings};
 use super::names::Unique;
 use super::plugin::TIMEOUT;
 use super::table::{Spot, Table};
-use super::uses::{Plugins, Quarantine};
+use super::uses::Plugins;
+use super::value::Value;
+use super::{digest, endpoint};
 
 /// The shortest and the longest interval.
 const INTERVAL: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(86_400)];
@@ -58,15 +60,14 @@ pub(super) fn read<'a>(
         ])
     });
     let stale_after = table.take("stale-after");
-    let quarantine = Quarantine {
-        after: table
-            .take("quarantine-after")
-            .and_then(|value| value.number(1..=1000)),
-        rest_ms: table
-            .take("quarantine")
-            .and_then(|value| value.duration(Duration::from_secs(1)..=INTERVAL[1]))
-            .map(milliseconds),
-    };
+    let target = table.take("target").map(|value| endpoint(&value));
+    let jitter = table.take("jitter");
+    let quarantine_after = table
+        .take("quarantine-after")
+        .and_then(|value| value.number(1..=1000));
+    let quarantine = table
+        .take("quarantine")
+        .and_then(|value| value.duration(Duration::from_secs(1)..=INTERVAL[1]));
     let spot = table.spot.clone();
     table.finish();
 
@@ -78,7 +79,7 @@ pub(super) fn read<'a>(
         &format!("the check name \"{name}\""),
         "give each check a name of its own",
     );
-    let used = plugins.serve(&plugin?, &name, &settings.json, quarantine);
+    let used = plugins.serve(&plugin?, &name, &settings.json);
     let interval = interval?;
     let ceiling = used.as_ref().and_then(|used| used.timeout);
     let timeout = match timeout {
@@ -110,19 +111,25 @@ pub(super) fn read<'a>(
             .min(interval)
             .min(ceiling.unwrap_or(Duration::MAX)),
     };
+    let jitter = match jitter {
+        Some(value) => value.duration(Duration::ZERO..=interval / 2)?,
+        None => Duration::ZERO,
+    };
+    let late = jitter + timeout;
     let stale_after = match stale_after {
-        Some(value) => {
-            let least = interval + timeout;
-            value.duration(least..=INTERVAL[1] * 4)?
-        }
-        None => 3 * interval + timeout,
+        Some(value) => value.duration(interval + late..=INTERVAL[1] * 4)?,
+        None => 3 * interval + late,
+    };
+    let target = match target {
+        Some(target) => Some(target?),
+        None => None,
     };
     let used = used?;
     unique.then_some(Check {
         engine: CheckSettings {
             name: name.clone(),
             plugin: super::plugin_name(&used.plugin).to_owned(),
-            identity: digest::of_check(&used.digest, &settings.json),
+            identity: digest::of_check(&used.digest, &settings.json, target),
             rise: rise.unwrap_or(2),
             fall: fall.unwrap_or(3),
             initial: initial.unwrap_or(Initial::Unhealthy),
@@ -133,8 +140,12 @@ pub(super) fn read<'a>(
             name,
             plugin: used.plugin,
             settings: settings.json.clone(),
+            target,
             interval_ms: milliseconds(interval),
+            jitter_ms: whole_milliseconds(jitter),
             timeout_ms: milliseconds(timeout),
+            quarantine_after: quarantine_after.unwrap_or(5),
+            quarantine_ms: milliseconds(quarantine.unwrap_or(DEFAULT_QUARANTINE)),
         },
         spot,
         settings,
@@ -143,10 +154,26 @@ pub(super) fn read<'a>(
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(1);
+const DEFAULT_QUARANTINE: Duration = Duration::from_secs(60);
+
+/// An endpoint: an address literal and a port.
+fn endpoint(value: &Value<'_>) -> Option<SocketAddr> {
+    let text = value.text()?;
+    let endpoint = endpoint::parse(text);
+    if endpoint.is_none() {
+        value.spot.error(
+            format!("\"{}\" is no endpoint", text.escape_default()),
+            Some(endpoint::EXPECTED.to_owned()),
+        );
+    }
+    endpoint
+}
 
 /// Whole milliseconds, never 0: what is configured is at least one.
 pub(super) fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1)
+    whole_milliseconds(duration).max(1)
+}
+
+fn whole_milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -9,7 +9,7 @@ use super::json::{self, Settings};
 use super::names::Unique;
 use super::plugin::TIMEOUT;
 use super::table::{Spot, Table};
-use super::uses::{Plugins, Quarantine};
+use super::uses::Plugins;
 
 /// How long one call may take.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,7 +62,7 @@ pub(super) fn read<'a>(
         &format!("the hook name \"{name}\""),
         "give each hook a name of its own; without one it is called like its plugin",
     );
-    let used = plugins.serve(&plugin, &name, &settings.json, Quarantine::default())?;
+    let used = plugins.serve(&plugin, &name, &settings.json)?;
     let ceiling = used.timeout.unwrap_or(Duration::MAX);
     unique.then_some(Hook {
         worker: HookSpec {

@@ -130,7 +130,6 @@ fn read_limits(mut table: Table<'_>) -> (Limits, Option<Duration>) {
             .take("log-lines-per-minute")
             .and_then(|value| value.number(0..=100_000))
             .unwrap_or(default.log_lines_per_minute),
-        ..default
     };
     table.finish();
     (limits, timeout)

@@ -60,15 +60,6 @@ pub(super) struct Use {
     pub(super) timeout: Option<Duration>,
 }
 
-/// When a check rests after too many traps.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Quarantine {
-    /// After so many in a row.
-    pub(super) after: Option<u32>,
-    /// For so long, in milliseconds.
-    pub(super) rest_ms: Option<u64>,
-}
-
 impl<'a> Plugins<'a> {
     /// The plugins to choose from.
     pub(super) fn new(
@@ -99,13 +90,7 @@ impl<'a> Plugins<'a> {
 
     /// The plugin that `value` names, for the check or hook `user` with these settings. Reports a
     /// plugin that is unknown or cannot be used.
-    pub(super) fn serve(
-        &mut self,
-        value: &Value<'a>,
-        user: &str,
-        settings: &Json,
-        quarantine: Quarantine,
-    ) -> Option<Use> {
+    pub(super) fn serve(&mut self, value: &Value<'a>, user: &str, settings: &Json) -> Option<Use> {
         let name = value.name()?;
         let component = self.component(name, &value.spot)?;
         let declared = self.declared.get(name);
@@ -116,9 +101,7 @@ impl<'a> Plugins<'a> {
                 .map(|stock| stock.grants(settings))
                 .unwrap_or_default(),
         };
-        let mut limits = declared.map_or_else(Limits::default, |plugin| plugin.limits.clone());
-        limits.quarantine_after = quarantine.after.unwrap_or(limits.quarantine_after);
-        limits.quarantine_ms = quarantine.rest_ms.unwrap_or(limits.quarantine_ms);
+        let limits = declared.map_or_else(Limits::default, |plugin| plugin.limits.clone());
         let timeout = declared.and_then(|plugin| plugin.timeout);
         let spot = declared.map_or(&value.spot, |plugin| &plugin.spot).clone();
         let spec = PluginSpec {

@@ -15,7 +15,7 @@ const HELD_UP: Duration = Duration::from_millis(500);
 /// event, the next one is owed within a bound.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// Interval of each check that runs, and until when the worker lets it rest.
+    /// Interval of each check that runs, with its jitter, and until when the worker lets it rest.
     checks: BTreeMap<String, Check>,
     longest_check: Duration,
     longest_hook: Duration,
@@ -39,7 +39,8 @@ impl Pulse {
                 .checks
                 .iter()
                 .map(|check| {
-                    let interval = Duration::from_millis(check.interval_ms);
+                    let interval =
+                        Duration::from_millis(check.interval_ms.saturating_add(check.jitter_ms));
                     let check_state = Check {
                         interval,
                         rests_until: None,
@@ -111,8 +112,12 @@ mod tests {
                     name: number.to_string(),
                     plugin: "p".to_owned(),
                     settings: Value::Null,
+                    target: None,
                     interval_ms,
+                    jitter_ms: 0,
                     timeout_ms,
+                    quarantine_after: 5,
+                    quarantine_ms: 60_000,
                 })
                 .collect(),
             hooks: hook

@@ -106,8 +106,12 @@ impl Setup {
             name: name.to_owned(),
             plugin: plugin.to_owned(),
             settings: json!({}),
+            target: None,
             interval_ms: 100,
+            jitter_ms: 0,
             timeout_ms: 100,
+            quarantine_after: 5,
+            quarantine_ms: 60_000,
         });
         self
     }
@@ -133,6 +137,13 @@ impl Setup {
     pub fn timing(mut self, interval_ms: u64, timeout_ms: u64) -> Self {
         let check = self.load.checks.last_mut().unwrap();
         (check.interval_ms, check.timeout_ms) = (interval_ms, timeout_ms);
+        self
+    }
+
+    /// When the last check rests, and for how long.
+    pub fn quarantine(mut self, after: u32, rest_ms: u64) -> Self {
+        let check = self.load.checks.last_mut().unwrap();
+        (check.quarantine_after, check.quarantine_ms) = (after, rest_ms);
         self
     }
 

@@ -9,12 +9,13 @@ use mainstay_protocol::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::bindings::check;
+use crate::bindings::common::Endpoint;
 use crate::context::Context;
 use crate::host::Line;
 use crate::load::Use;
 use crate::plugin::{Answer, Job};
 use crate::report;
-use crate::run::{self, Ending};
+use crate::run::{self, Ending, Permission};
 
 /// A check as it is scheduled.
 pub(crate) type Check = Use<CheckSpec>;
@@ -66,8 +67,11 @@ pub(crate) async fn schedule(context: Arc<Context>, check: Arc<Check>, phase: Du
     let mut memory = Memory::default();
     let mut resting: Option<Instant> = None;
     let mut due = start;
+    // The first run waits for nothing: routers wait for it.
+    let mut late = Duration::ZERO;
     loop {
-        sleep_until(due).await;
+        sleep_until(due + late).await;
+        late = jitter(&check.spec);
         if resting.is_some_and(|until| Instant::now() >= until) {
             resting = None;
             send_quarantine(&context, &check, 0).await;
@@ -100,10 +104,10 @@ pub(crate) async fn schedule(context: Arc<Context>, check: Arc<Check>, phase: Du
                 overruns,
             })
             .await;
-        let limits = &check.plugin.limits;
-        if resting.is_none() && memory.traps >= limits.quarantine_after.max(1) {
-            resting = Some(Instant::now() + Duration::from_millis(limits.quarantine_ms));
-            send_quarantine(&context, &check, limits.quarantine_ms).await;
+        let spec = &check.spec;
+        if resting.is_none() && memory.traps >= spec.quarantine_after.max(1) {
+            resting = Some(Instant::now() + Duration::from_millis(spec.quarantine_ms));
+            send_quarantine(&context, &check, spec.quarantine_ms).await;
         }
     }
 }
@@ -135,7 +139,10 @@ async fn one_run(context: &Context, check: &Check, request: check::Request) -> E
     context.announce(&check.plugin, &subject).await;
     let timeout = Duration::from_millis(check.spec.timeout_ms);
     let job = Job::Check(request);
-    run::run(&check.plugin, &context.shared, job, timeout, true).await
+    let permission = Permission::Granted {
+        target: check.spec.target,
+    };
+    run::run(&check.plugin, &context.shared, job, timeout, permission).await
 }
 
 impl Memory {
@@ -143,7 +150,12 @@ impl Memory {
         self.sequence += 1;
         check::Request {
             name: check.spec.name.clone(),
-            target: check::Target::Node,
+            target: check.spec.target.map_or(check::Target::Node, |target| {
+                check::Target::Endpoint(Endpoint {
+                    address: target.ip().to_string(),
+                    port: target.port(),
+                })
+            }),
             settings: check.settings.to_string(),
             deadline_ms: u32::try_from(check.spec.timeout_ms).unwrap_or(u32::MAX),
             sequence: self.sequence,
@@ -195,6 +207,11 @@ async fn send_quarantine(context: &Context, check: &Check, for_ms: u64) {
             for_ms,
         })
         .await;
+}
+
+/// How much later than its tick the next run begins.
+fn jitter(spec: &CheckSpec) -> Duration {
+    Duration::from_millis(fastrand::u64(..=spec.jitter_ms))
 }
 
 fn microseconds(time: Duration) -> u64 {

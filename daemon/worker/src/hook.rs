@@ -14,7 +14,7 @@ use crate::bindings::hook;
 use crate::context::Context;
 use crate::load::Use;
 use crate::plugin::Job;
-use crate::run;
+use crate::run::{self, Permission};
 
 /// A hook as it is called.
 pub(crate) type Hook = Use<HookSpec>;
@@ -93,7 +93,8 @@ async fn call(context: &Context, hook: &Hook, event: &Event) -> Result<(), Fault
     let subject = Subject::Hook(hook.spec.name.clone());
     context.announce(&hook.plugin, &subject).await;
     let timeout = Duration::from_millis(hook.spec.timeout_ms);
-    let ending = run::run(&hook.plugin, &context.shared, job, timeout, true).await;
+    let permission = Permission::Granted { target: None };
+    let ending = run::run(&hook.plugin, &context.shared, job, timeout, permission).await;
     context.send_log(&hook.plugin, &subject, ending.lines).await;
     ending.answer.map(drop)
 }

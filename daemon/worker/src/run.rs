@@ -1,5 +1,6 @@
 //! One run: a fresh instance, one call, within limits that hold whatever the guest does.
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,6 @@ use wasmtime::{FrameInfo, Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::bindings::common::PluginError;
-use crate::grants::Grants;
 use crate::host::{Line, RunLog, Shared, State};
 use crate::plugin::{Answer, Job, Plugin};
 use crate::tally::Tally;
@@ -40,29 +40,38 @@ pub(crate) struct Ending {
     pub(crate) lines: Vec<Line>,
 }
 
+/// What a run may do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Permission {
+    /// What the configuration grants, and to probe what it looks at.
+    Granted {
+        /// The endpoint that it looks at.
+        target: Option<SocketAddr>,
+    },
+    /// Nothing, whatever the configuration says: for calls that only describe or validate.
+    Nothing,
+}
+
 /// Runs one job of a plugin and waits for its end, `timeout` and a little at the latest.
-///
-/// With `allowed` false nothing is granted, whatever the configuration says: for calls that only
-/// describe or validate.
 pub(crate) async fn run(
     plugin: &Plugin,
     shared: &Arc<Shared>,
     job: Job,
     timeout: Duration,
-    allowed: bool,
+    permission: Permission,
 ) -> Ending {
     let start = Instant::now();
     let tally = Arc::new(Tally::default());
     let log = Arc::new(RunLog::new(plugin.log.clone()));
-    let grants = if allowed {
-        plugin.grants.clone()
-    } else {
-        Arc::new(Grants::default())
+    let (grants, target) = match permission {
+        Permission::Granted { target } => (plugin.grants.clone(), target),
+        Permission::Nothing => (Arc::default(), None),
     };
     let state = State::new(
         start + timeout,
         plugin.limits.memory,
         grants,
+        target,
         shared.clone(),
         tally.clone(),
         log.clone(),

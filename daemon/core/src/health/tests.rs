@@ -144,6 +144,77 @@ fn with_fail_a_fault_counts_as_unhealthy_and_with_pass_as_healthy() {
 }
 
 #[test]
+fn the_weight_of_a_report_goes_with_it() {
+    let degraded = |weight| {
+        verdict(Outcome::Report {
+            status: Status::Degraded,
+            weight,
+            message: "slow".to_owned(),
+        })
+    };
+    for on_error in [OnError::Keep, OnError::Fail, OnError::Pass] {
+        let settings = CheckSettings {
+            on_error,
+            ..settings()
+        };
+        let mut check = Check::new(settings, None, at(0));
+        assert!(check.report(degraded(WeightChange::Offset(-5)), at(1)));
+        assert_eq!(check.status().status, CheckState::Degraded);
+        assert_eq!(check.assess().weight, WeightChange::Offset(-5));
+        assert!(in_service(&check));
+        // Only `keep` keeps it, until it is stale.
+        assert_eq!(check.report(fault(), at(2)), on_error != OnError::Keep);
+        let kept = on_error == OnError::Keep;
+        assert_eq!(check.assess().weight != WeightChange::Unchanged, kept);
+        let _ = check.expire(at(60));
+        assert_eq!(check.assess().weight, WeightChange::Unchanged);
+    }
+}
+
+#[test]
+fn what_is_degraded_is_told_once_until_it_is_over() {
+    let mut check = Check::new(settings(), None, at(0));
+    let outcome = |status, message: &str| Outcome::Report {
+        status,
+        weight: WeightChange::Unchanged,
+        message: message.to_owned(),
+    };
+    let told = check.complain(&outcome(Status::Degraded, "lag 5 s"), at(1));
+    assert_eq!(told.as_deref(), Some("degraded: lag 5 s"));
+    let again = check.complain(&outcome(Status::Degraded, "lag 6 s"), at(100));
+    assert_eq!(again, None);
+    assert_eq!(check.complain(&outcome(Status::Healthy, ""), at(101)), None);
+    assert!(
+        check
+            .complain(&outcome(Status::Degraded, ""), at(102))
+            .is_some()
+    );
+    assert_eq!(check.complain(&outcome(Status::Healthy, ""), at(103)), None);
+    // And no more than once a minute.
+    let soon = check.complain(&outcome(Status::Degraded, ""), at(104));
+    assert_eq!(soon, None);
+}
+
+#[test]
+fn healthy_at_first_lasts_until_the_first_report_and_on_error_decides_of_faults() {
+    for (on_error, expected) in [
+        (OnError::Keep, true),
+        (OnError::Fail, false),
+        (OnError::Pass, true),
+    ] {
+        let settings = CheckSettings {
+            on_error,
+            initial: Initial::Healthy,
+            ..settings()
+        };
+        let mut check = Check::new(settings, None, at(0));
+        assert!(in_service(&check));
+        let _ = check.report(fault(), at(1));
+        assert_eq!(in_service(&check), expected, "{on_error:?}");
+    }
+}
+
+#[test]
 fn a_plugin_that_rests_is_no_error_of_its_own_but_named_when_the_report_is_too_old() {
     let mut check = Check::new(settings(), None, at(0));
     let _ = check.report(report(Status::Healthy), at(1));

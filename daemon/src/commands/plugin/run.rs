@@ -1,5 +1,6 @@
 //! `mainstay plugin run`: one run of a check in the production sandbox, with the real limits.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use super::grant::{self, Grant};
 use super::settings;
 use super::text::columns;
 use super::{Failure, plan_of, print, print_json, refused};
-use crate::config::duration;
+use crate::config::{duration, endpoint};
 use crate::worker::{Source, run_once};
 
 /// What to run, and how.
@@ -27,6 +28,9 @@ pub(crate) struct RunArguments {
     /// The settings
     #[arg(long, value_name = "JSON", default_value = "{}", value_parser = object)]
     settings: Value,
+    /// What it looks at, which it may probe without a grant
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = target)]
+    target: Option<SocketAddr>,
     /// What the run may do, such as process=nginx or probe=10.0.0.5:80
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<Grant>,
@@ -55,8 +59,12 @@ pub(crate) fn run(
             name: plugin.name.clone(),
             plugin: plugin.name.clone(),
             settings: arguments.settings.clone(),
+            target: arguments.target,
             interval_ms: milliseconds,
+            jitter_ms: 0,
             timeout_ms: milliseconds,
+            quarantine_after: 1,
+            quarantine_ms: 0,
         });
     }
     let check = load
@@ -149,6 +157,10 @@ fn object(text: &str) -> Result<Value, String> {
         Ok(_) => Err("settings are an object, such as {\"name\": \"nginx\"}".to_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+fn target(text: &str) -> Result<SocketAddr, String> {
+    endpoint::parse(text).ok_or_else(|| endpoint::EXPECTED.to_owned())
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

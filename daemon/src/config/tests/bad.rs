@@ -110,7 +110,7 @@ const WHOLE: &[Case] = &[
         ],
     ),
     (
-        "[[check]]\nname = \"nginx\"\nplugin = \"proces\"\n[[check]]\nname = \"nginx\"\nplugin = \"process\"\ninterval = \"1s\"\ntimeout = \"2s\"\nrise = 0\nfall = -1\ninitial = \"good\"\non-error = \"retry\"\nquarantine = \"1h 1ns\"\nquarantine-after = 1.5",
+        "[[check]]\nname = \"nginx\"\nplugin = \"proces\"\n[[check]]\nname = \"nginx\"\nplugin = \"process\"\ninterval = \"1s\"\ntimeout = \"2s\"\nrise = 0\nfall = -1\ninitial = \"good\"\non-error = \"retry\"\nquarantine = \"1h 1ns\"\nquarantine-after = 1.5\njitter = \"501ms\"\ntarget = \"web1:80\"",
         &[
             "mainstay.toml:3:10: check[0].plugin: there is no plugin \"proces\"; did you mean \"process\"?",
             "mainstay.toml:5:8: check[1].name: the check name \"nginx\" is used twice, first at mainstay.toml:2:8; give each check a name of its own",
@@ -120,6 +120,8 @@ const WHOLE: &[Case] = &[
             "mainstay.toml:11:11: check[1].initial: \"good\" cannot stand here; expected \"unhealthy\" or \"healthy\"",
             "mainstay.toml:12:12: check[1].on-error: \"retry\" cannot stand here; expected \"keep\" or \"fail\" or \"pass\"",
             "mainstay.toml:14:20: check[1].quarantine-after: this is a float; expected a whole number from 1 to 1000",
+            "mainstay.toml:15:10: check[1].jitter: 501ms is out of range; from 0s to 500ms",
+            "mainstay.toml:16:10: check[1].target: \"web1:80\" is no endpoint; expected an address and a port, such as \"10.0.0.5:80\" or \"[2001:db8::5]:443\"",
         ],
     ),
     (

@@ -106,6 +106,10 @@ track = ["c"]
     assert_eq!(config.plan.load.checks[0].settings, json!({}));
     assert_eq!(config.plan.load.checks[0].interval_ms, 2000);
     assert_eq!(config.plan.load.checks[0].timeout_ms, 1000);
+    assert_eq!(config.plan.load.checks[0].jitter_ms, 0);
+    assert_eq!(config.plan.load.checks[0].target, None);
+    assert_eq!(config.plan.load.checks[0].quarantine_after, 5);
+    assert_eq!(config.plan.load.checks[0].quarantine_ms, 60_000);
     assert_eq!(config.plan.load.hooks[0].name, "log");
     assert_eq!(config.plan.load.hooks[0].timeout_ms, 5000);
     assert_eq!(config.plan.load.max_concurrent_runs, 4);
@@ -217,8 +221,9 @@ quarantine = "10s"
     assert_eq!(spec.grants.process.commands, ["b"]);
     assert!(spec.grants.process.command_line);
     assert_eq!(spec.grants.probe.addresses, ["10.0.0.0/24", "::1"]);
-    assert_eq!(spec.limits.quarantine_after, 3);
-    assert_eq!(spec.limits.quarantine_ms, 10_000);
+    let check = &config.plan.load.checks[0];
+    assert_eq!(check.quarantine_after, 3);
+    assert_eq!(check.quarantine_ms, 10_000);
 
     let before = config.settings.checks[0].identity;
     fixture.write("mine/own.wasm", "two");
@@ -226,7 +231,7 @@ quarantine = "10s"
 }
 
 #[test]
-fn a_check_is_the_same_under_another_name_but_not_with_other_settings() {
+fn a_check_is_the_same_under_another_name_but_not_with_other_settings_or_another_target() {
     let identity = |name: &str, settings: &str| {
         let text = format!(
             "[[check]]\nname = \"{name}\"\nplugin = \"process\"\nsettings = {settings}\nrise = 9"
@@ -236,6 +241,63 @@ fn a_check_is_the_same_under_another_name_but_not_with_other_settings() {
     let one = identity("a", "{ name = \"x\", min = 1 }");
     assert_eq!(one, identity("b", "{ min = 1, name = \"x\" }"));
     assert_ne!(one, identity("a", "{ name = \"y\", min = 1 }"));
+    let at = |target: &str| {
+        identity(
+            "a",
+            &format!("{{ name = \"x\", min = 1 }}\ntarget = \"{target}\""),
+        )
+    };
+    assert_ne!(one, at("10.0.0.5:80"));
+    assert_ne!(at("10.0.0.5:80"), at("10.0.0.5:81"));
+    assert_eq!(at("10.0.0.5:80"), at("[::ffff:10.0.0.5]:80"));
+}
+
+#[test]
+fn a_check_says_its_policies_and_keeps_the_entry_of_its_plugin() {
+    let (_fixture, config) = good(
+        r#"
+[[check]]
+name = "a"
+plugin = "tcp"
+settings = { address = "10.0.0.5", port = 80 }
+target = "[::ffff:10.0.0.5]:80"
+interval = "10s"
+timeout = "2s"
+jitter = "5s"
+initial = "healthy"
+on-error = "pass"
+quarantine-after = 1
+quarantine = "5m"
+[[check]]
+name = "b"
+plugin = "tcp"
+settings = { address = "10.0.0.5", port = 80 }
+"#,
+    );
+    let load = &config.plan.load;
+    let check = &load.checks[0];
+    assert_eq!(check.target, Some("10.0.0.5:80".parse().unwrap()));
+    assert_eq!((check.interval_ms, check.jitter_ms), (10_000, 5_000));
+    assert_eq!((check.quarantine_after, check.quarantine_ms), (1, 300_000));
+    let settings = &config.settings.checks[0];
+    assert_eq!(settings.initial, Initial::Healthy);
+    assert_eq!(settings.on_error, OnError::Pass);
+    assert_eq!(settings.stale_after, Duration::from_secs(37));
+    assert_eq!(load.plugins.len(), 1, "{:?}", load.plugins);
+}
+
+#[test]
+fn a_check_that_twenty_routers_track_is_run_once() {
+    let mut text = "[[check]]\nname = \"c\"\nplugin = \"process\"\n".to_owned();
+    for id in 1..=20 {
+        text += &format!(
+            "[[router]]\nname = \"r{id}\"\ninterface = \"lo\"\nid = {id}\naddresses = [\"10.0.0.{id}\"]\ntrack = [\"c\"]\n"
+        );
+    }
+    let (_fixture, config) = good(&text);
+    assert_eq!(config.settings.routers.len(), 20);
+    assert_eq!(config.plan.load.checks.len(), 1);
+    assert_eq!(config.settings.checks.len(), 1);
 }
 
 #[test]

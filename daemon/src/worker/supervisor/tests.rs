@@ -244,8 +244,12 @@ fn load(generation: u64, interval_ms: u64) -> Load {
         name: name.to_owned(),
         plugin: plugin.to_owned(),
         settings: serde_json::Value::Null,
+        target: None,
         interval_ms,
+        jitter_ms: 0,
         timeout_ms: interval_ms,
+        quarantine_after: 5,
+        quarantine_ms: 60_000,
     };
     Load {
         generation,

@@ -110,6 +110,24 @@ fn granted_processes_are_counted_by_name_and_command() {
 }
 
 #[test]
+fn the_target_of_a_run_needs_no_grant_and_opens_nothing_else() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = listener.local_addr().unwrap();
+    let probe = connector("127.0.0.1", target.port(), 1);
+    let with = |target: Option<SocketAddr>| {
+        let mut setup = Setup::with_check(&probe).timing(10_000, 10_000);
+        setup.load.checks[0].target = target;
+        length(&setup.run())
+    };
+    assert_eq!(with(Some(target)), 0);
+    assert_eq!(with(None), NOT_PERMITTED);
+    let other_port = SocketAddr::new(target.ip(), target.port() ^ 1);
+    assert_eq!(with(Some(other_port)), NOT_PERMITTED);
+    let other_address = SocketAddr::new([127, 0, 0, 2].into(), target.port());
+    assert_eq!(with(Some(other_address)), NOT_PERMITTED);
+}
+
+#[test]
 fn an_empty_selector_is_no_query() {
     let granted = ProcessGrant {
         names: vec![String::new()],

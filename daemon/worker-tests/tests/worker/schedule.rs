@@ -1,6 +1,9 @@
 //! When checks run, and what they keep from run to run.
 
-use mainstay_protocol::{FaultKind, FromWorker, Limits, Outcome, Status, Subject, ToWorker};
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use mainstay_protocol::{FaultKind, FromWorker, Outcome, Status, Subject, ToWorker};
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::{Setup, Worker};
 
@@ -131,13 +134,11 @@ fn state_is_carried_and_memory_is_not() {
 
 #[test]
 fn traps_in_a_row_bring_a_rest_and_then_another_try() {
-    let limits = Limits {
-        quarantine_after: 3,
-        quarantine_ms: 300,
-        ..Limits::default()
-    };
     let trapper = guest::check("", "unreachable");
-    let mut worker = start(&Setup::with_check(&trapper).timing(50, 50).limits(limits));
+    let setup = Setup::with_check(&trapper)
+        .timing(50, 50)
+        .quarantine(3, 300);
+    let mut worker = start(&setup);
     for _ in 0..3 {
         assert_eq!(fault(&worker.verdict("c").0), FaultKind::Trap);
     }
@@ -161,15 +162,70 @@ fn traps_in_a_row_bring_a_rest_and_then_another_try() {
 
 #[test]
 fn timeouts_bring_no_rest() {
-    let limits = Limits {
-        quarantine_after: 1,
-        ..Limits::default()
-    };
     let setup = Setup::with_check(&guest::endless())
         .timing(50, 50)
-        .limits(limits);
+        .quarantine(1, 60_000);
     let mut worker = start(&setup);
     for _ in 0..4 {
         assert_eq!(fault(&worker.verdict("c").0), FaultKind::Timeout);
     }
+}
+
+#[test]
+fn a_check_is_told_its_target() {
+    // Healthy when the target is an endpoint with this port; the message is its address.
+    let component = guest::check(
+        "",
+        "(call $report
+           (select (i32.const 0) (i32.const 2)
+             (i32.and
+               (i32.eq (i32.load8_u offset=8 (local.get $request)) (i32.const 2))
+               (i32.eq (i32.load16_u offset=20 (local.get $request)) (i32.const 443))))
+           (i32.load offset=12 (local.get $request))
+           (i32.load offset=16 (local.get $request)))",
+    );
+    for (target, address) in [
+        ("10.0.0.5:443", "10.0.0.5"),
+        ("[2001:db8::5]:443", "2001:db8::5"),
+    ] {
+        let mut setup = Setup::with_check(&component);
+        setup.load.checks[0].target = Some(target.parse().unwrap());
+        match setup.run().outcome {
+            Outcome::Report(report) => {
+                assert_eq!(report.status, Status::Healthy);
+                assert_eq!(report.message, address);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Without one the target is the node, whatever else stands in the memory there.
+    let node = guest::check(
+        "",
+        "(call $report
+           (select (i32.const 0) (i32.const 2)
+             (i32.eqz (i32.load8_u offset=8 (local.get $request))))
+           (i32.const 0) (i32.const 0))",
+    );
+    assert_eq!(
+        status(&Setup::with_check(&node).run().outcome),
+        Status::Healthy
+    );
+}
+
+#[test]
+fn jitter_spreads_the_runs() {
+    let mut setup = Setup::with_check(&guest::healthy()).timing(400, 100);
+    setup.load.checks[0].jitter_ms = 200;
+    let mut worker = start(&setup);
+    let mut at = Vec::new();
+    for _ in 0..8 {
+        worker.verdict("c");
+        at.push(Instant::now());
+    }
+    // As long as intervals are, but not all alike: on the grid they would be within a few ms.
+    let gaps: BTreeSet<u128> = at
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_millis() / 20)
+        .collect();
+    assert!(gaps.len() > 1, "{gaps:?}");
 }

@@ -14,6 +14,7 @@ pub(crate) use log::{Line, LogBudget, RunLog};
 pub(crate) use probe::ProbeSlots;
 pub(crate) use proc_table::{Look, ProcTable};
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     deadline: Instant,
     grants: Arc<Grants>,
+    /// What the run looks at: it may be probed without a grant.
+    target: Option<SocketAddr>,
     shared: Arc<Shared>,
     tally: Arc<Tally>,
     log: Arc<RunLog>,
@@ -67,6 +70,7 @@ impl State {
         deadline: Instant,
         memory: u64,
         grants: Arc<Grants>,
+        target: Option<SocketAddr>,
         shared: Arc<Shared>,
         tally: Arc<Tally>,
         log: Arc<RunLog>,
@@ -86,6 +90,7 @@ impl State {
             limiter: Limiter::new(memory, tally.clone()),
             deadline,
             grants,
+            target,
             shared,
             tally,
             log,

@@ -83,7 +83,8 @@ impl State {
             );
             return Err(Error::NotPermitted);
         }
-        if !self.grants.allows_probe(peer.ip(), peer.port()) {
+        let granted = self.target == Some(peer) || self.grants.allows_probe(peer.ip(), peer.port());
+        if !granted {
             self.tally.deny(
                 one_line(&format!("{function} {peer}"), 128),
                 self.grants.probe_line(peer.ip(), peer.port()),

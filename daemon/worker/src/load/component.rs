@@ -13,7 +13,7 @@ use crate::fault;
 use crate::grants::Grants;
 use crate::host::{LogBudget, Shared, State};
 use crate::plugin::{Answer, Exports, Job, Plugin};
-use crate::run;
+use crate::run::{self, Permission};
 use crate::schema::Schema;
 use crate::text::one_line;
 
@@ -148,7 +148,7 @@ async fn describe(
     info: &mut PluginInfo,
 ) -> Result<Option<Arc<Schema>>, LoadFault> {
     let name = &plugin.name;
-    let ending = run::run(plugin, shared, Job::Inspect, BUDGET, false).await;
+    let ending = run::run(plugin, shared, Job::Inspect, BUDGET, Permission::Nothing).await;
     let description = match ending.answer {
         Ok(Answer::Inspected(Some(description))) => description,
         Ok(_) => return Ok(None),

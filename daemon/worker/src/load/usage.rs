@@ -11,7 +11,7 @@ use super::{BUDGET, KEPT, TEXT};
 use crate::fault;
 use crate::host::Shared;
 use crate::plugin::{Answer, Job, Plugin};
-use crate::run;
+use crate::run::{self, Permission};
 use crate::text::one_line;
 
 /// Finds the plugin of a use and checks its role and settings.
@@ -70,7 +70,7 @@ pub(super) async fn check(
     let text: Arc<str> = settings.to_string().into();
     if found.plugin.exports.lifecycle.is_some() {
         let job = Job::Validate(text.to_string());
-        let ending = run::run(&found.plugin, shared, job, BUDGET, false).await;
+        let ending = run::run(&found.plugin, shared, job, BUDGET, Permission::Nothing).await;
         match ending.answer {
             Ok(Answer::Problems(problems)) if !problems.is_empty() => {
                 let problems = problems.into_iter().take(KEPT);
