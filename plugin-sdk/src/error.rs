@@ -29,13 +29,13 @@ impl From<probe::Error> for PluginError {
                 return Self::NotPermitted("probe: not granted".to_owned());
             }
             probe::Error::TimedOut => return Self::Timeout,
-            probe::Error::InvalidAddress => "invalid address",
-            probe::Error::Refused => "connection refused",
-            probe::Error::Unreachable => "unreachable",
-            probe::Error::TlsFailed => "TLS failed",
-            probe::Error::ProtocolError => "connection closed early",
-            probe::Error::TooMany => "too many probes in this run",
-            probe::Error::Other => "failed",
+            probe::Error::InvalidAddress => "invalid address".to_owned(),
+            probe::Error::InvalidOption(why) => format!("invalid option: {why}"),
+            probe::Error::Refused => "connection refused".to_owned(),
+            probe::Error::Unreachable => "unreachable".to_owned(),
+            probe::Error::TlsFailed(why) => format!("TLS failed: {why}"),
+            probe::Error::TooMany => "too many probes in this run".to_owned(),
+            probe::Error::ProtocolError(why) | probe::Error::Other(why) => why,
         };
         Self::Failed(format!("probe: {why}"))
     }

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::Endpoint;
-use crate::bindings::host::mainstay::plugin::probe as wit;
+use crate::bindings::host::mainstay::plugin::{network, probe as wit};
 
 #[doc(inline)]
-pub use wit::{Error, Exchange, Options};
+pub use network::{Options, TlsInfo, TlsOptions};
+#[doc(inline)]
+pub use wit::{Error, Exchange};
 
 impl Options {
     /// Gives up after `timeout`, in whole milliseconds; the host cuts it to what is left of the run.
@@ -16,6 +18,7 @@ impl Options {
             timeout_ms: u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX),
             source: None,
             fwmark: None,
+            attributes: Vec::new(),
         }
     }
 }

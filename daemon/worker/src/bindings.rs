@@ -7,10 +7,11 @@ wasmtime::component::bindgen!({
     world: "full-plugin",
     imports: { default: async },
     exports: { default: async },
+    with: { "mainstay:plugin/probe.connection": crate::host::Connection },
 });
 
 pub(crate) use exports::mainstay::plugin::{check, hook, lifecycle};
-pub(crate) use mainstay::plugin::{budget, common, log, probe, process};
+pub(crate) use mainstay::plugin::{budget, common, log, network, probe, process};
 
 /// Version of the contract that this worker implements.
 pub(crate) const VERSION: &str = "0.1.0";

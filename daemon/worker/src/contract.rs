@@ -11,7 +11,7 @@ const LINKED: &[(&str, &str, &[&str])] = &[
     (
         "mainstay:plugin",
         VERSION,
-        &["budget", "common", "log", "probe", "process"],
+        &["budget", "common", "log", "network", "probe", "process"],
     ),
     (
         "wasi:cli",

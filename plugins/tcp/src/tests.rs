@@ -60,9 +60,9 @@ fn a_probe_that_could_not_be_made_is_an_error() {
         probe::Error::NotPermitted,
         probe::Error::TooMany,
         probe::Error::InvalidAddress,
-        probe::Error::Other,
+        probe::Error::Other("no buffer space".to_owned()),
     ] {
-        assert!(verdict(target, Err(error)).is_err(), "{error:?}");
+        assert!(verdict(target, Err(error.clone())).is_err(), "{error:?}");
     }
 }
 

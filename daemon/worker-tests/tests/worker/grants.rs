@@ -38,9 +38,9 @@ const NOT_PERMITTED: usize = 50;
 const INVALID_QUERY: usize = 51;
 const UNAVAILABLE: usize = 52;
 const INVALID_ADDRESS: usize = 51;
-const REFUSED: usize = 52;
-const TIMED_OUT: usize = 54;
-const TOO_MANY: usize = 57;
+const REFUSED: usize = 53;
+const TIMED_OUT: usize = 55;
+const TOO_MANY: usize = 58;
 
 fn length(report: &RunReport) -> usize {
     match &report.outcome {
@@ -168,7 +168,7 @@ fn connector(address: &str, port: u16, times: u32) -> Vec<u8> {
     guest::check(
         &format!(
             r#"(import "mainstay:plugin/probe@0.1.0" "tcp-connect"
-                 (func $connect (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+                 (func $connect (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
                (data (i32.const 0) "{address}")"#
         ),
         &format!(
@@ -177,6 +177,7 @@ fn connector(address: &str, port: u16, times: u32) -> Vec<u8> {
                (call $connect (i32.const 0) (i32.const {length}) (i32.const {port})
                  (i32.const 5000)
                  (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                 (i32.const 0) (i32.const 0)
                  (i32.const 896))
                (local.set $n (i32.add (local.get $n) (i32.const 1)))
                (br_if $again (i32.lt_u (local.get $n) (i32.const {times}))))
@@ -260,18 +261,21 @@ fn exchanger(port: u16, most: u32, until: &str, timeout_ms: u32) -> Vec<u8> {
     guest::check(
         &format!(
             r#"(import "mainstay:plugin/probe@0.1.0" "tcp-exchange"
-                 (func $exchange (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32
-                   i32)))
+                 (func $exchange (param i32 i32)))
                (data (i32.const 0) "127.0.0.1ping{until}")"#
         ),
         &format!(
-            "(call $exchange
-               (i32.const 0) (i32.const 9) (i32.const {port})
-               (i32.const 9) (i32.const 4) (i32.const {most})
-               (i32.const {waits}) (i32.const 13) (i32.const {length})
-               (i32.const {timeout_ms})
-               (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-               (i32.const 900))
+            // The parameters as one record, since they are too many; what is left 0 is absent.
+            "(i32.store offset=4 (i32.const 700) (i32.const 9))
+             (i32.store offset=8 (i32.const 700) (i32.const {port}))
+             (i32.store offset=12 (i32.const 700) (i32.const 9))
+             (i32.store offset=16 (i32.const 700) (i32.const 4))
+             (i32.store offset=20 (i32.const 700) (i32.const {most}))
+             (i32.store offset=24 (i32.const 700) (i32.const {waits}))
+             (i32.store offset=28 (i32.const 700) (i32.const 13))
+             (i32.store offset=32 (i32.const 700) (i32.const {length}))
+             (i32.store offset=36 (i32.const 700) (i32.const {timeout_ms}))
+             (call $exchange (i32.const 700) (i32.const 900))
              (if (i32.eqz (i32.load8_u (i32.const 900)))
                (then (i32.store (i32.const 904) (i32.load (i32.const 908)))))
              {ANSWER}",

@@ -11,6 +11,8 @@ mod process;
 mod stdio;
 
 pub(crate) use log::{Line, LogBudget, RunLog};
+#[expect(unreachable_pub, reason = "the generated bindings export it")]
+pub use probe::Connection;
 pub(crate) use probe::ProbeSlots;
 pub(crate) use proc_table::{Look, ProcTable};
 
@@ -121,6 +123,7 @@ impl WasiView for State {
 }
 
 impl bindings::common::Host for State {}
+impl bindings::network::Host for State {}
 
 impl std::fmt::Debug for Wasi {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -135,6 +138,7 @@ impl std::fmt::Debug for Wasi {
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     bindings::common::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    bindings::network::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::budget::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::process::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;

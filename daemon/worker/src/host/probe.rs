@@ -12,7 +12,10 @@ use tokio::time::timeout;
 
 use super::State;
 use crate::bindings::common::Endpoint;
-use crate::bindings::probe::{Error, Exchange, Host, Options};
+use wasmtime::component::Resource;
+
+use crate::bindings::network::{Options, TlsInfo, TlsOptions};
+use crate::bindings::probe::{Error, Exchange, Host, HostConnection};
 use crate::grants::address;
 use crate::text::one_line;
 
@@ -54,7 +57,9 @@ impl Host for State {
         let _slot = self.may_probe("probe.tcp-exchange", &to, &options)?;
         let peer = peer(&to)?;
         if exchange.send.len() > BYTES {
-            return Err(Error::Other);
+            return Err(Error::InvalidOption(format!(
+                "more than {BYTES} bytes to send"
+            )));
         }
         within(self.time_for(&options), async {
             let mut stream = TcpStream::connect(peer).await.map_err(failure)?;
@@ -62,6 +67,64 @@ impl Host for State {
             reply(&mut stream, &exchange).await
         })
         .await
+    }
+
+    async fn udp_exchange(
+        &mut self,
+        _: Endpoint,
+        _: Exchange,
+        _: Options,
+    ) -> Result<Vec<u8>, Error> {
+        Err(Error::NotPermitted)
+    }
+
+    async fn tls_handshake(
+        &mut self,
+        _: Endpoint,
+        _: TlsOptions,
+        _: Options,
+    ) -> Result<TlsInfo, Error> {
+        Err(Error::NotPermitted)
+    }
+
+    async fn icmp_echo(&mut self, _: String, _: Options) -> Result<u64, Error> {
+        Err(Error::NotPermitted)
+    }
+
+    async fn tcp_open(&mut self, _: Endpoint, _: Options) -> Result<Resource<Connection>, Error> {
+        Err(Error::NotPermitted)
+    }
+}
+
+/// A conversation that a guest has open.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings export it")]
+pub struct Connection;
+
+impl HostConnection for State {
+    async fn send(&mut self, _: Resource<Connection>, _: Vec<u8>) -> Result<(), Error> {
+        Err(Error::NotPermitted)
+    }
+
+    async fn receive(
+        &mut self,
+        _: Resource<Connection>,
+        _: u32,
+        _: Option<Vec<u8>>,
+    ) -> Result<Vec<u8>, Error> {
+        Err(Error::NotPermitted)
+    }
+
+    async fn start_tls(
+        &mut self,
+        _: Resource<Connection>,
+        _: TlsOptions,
+    ) -> Result<TlsInfo, Error> {
+        Err(Error::NotPermitted)
+    }
+
+    async fn drop(&mut self, _: Resource<Connection>) -> wasmtime::Result<()> {
+        Ok(())
     }
 }
 
@@ -150,8 +213,8 @@ fn failure(error: io::Error) -> Error {
         | ErrorKind::AddrNotAvailable => Error::Unreachable,
         ErrorKind::TimedOut => Error::TimedOut,
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-            Error::ProtocolError
+            Error::ProtocolError("the peer closed the connection".to_owned())
         }
-        _ => Error::Other,
+        _ => Error::Other(one_line(&error.to_string(), 256)),
     }
 }
