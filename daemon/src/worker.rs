@@ -15,6 +15,7 @@ mod source;
 mod start;
 mod supervisor;
 mod suspects;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -39,11 +39,14 @@ pub use message::{
     Subject, ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
-pub use sealed::{Sealed, SealedError};
+pub use sealed::{Blank, Sealed, SealedError};
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 
 /// Address space of a compilation, in bytes. The largest components of today take 370 MB.
 pub const COMPILER_MEMORY: u64 = 1 << 30;
+
+/// The longest code of a component, in bytes. That of the largest components of today takes 43 MB.
+pub const CODE_LIMIT: u64 = 256 << 20;
 
 /// Processor time of a compilation, in seconds. The largest components of today take 20 s.
 pub const COMPILER_SECONDS: u64 = 120;

@@ -31,11 +31,9 @@ impl Sealed {
         name: &str,
         write: impl FnOnce(&mut File) -> io::Result<T>,
     ) -> io::Result<(Self, T)> {
-        let mut file = File::from(create(name)?);
-        let result = write(&mut file)?;
-        fcntl_add_seals(&file, SEALS)?;
-        let length = file.metadata()?.len();
-        Ok((Self { file, length }, result))
+        let mut blank = Blank::new(name)?;
+        let result = write(&mut blank.0)?;
+        Ok((blank.seal()?, result))
     }
 
     /// Seals a copy of these bytes.
@@ -80,6 +78,37 @@ impl Sealed {
             file: self.file.try_clone()?,
             length: self.length,
         })
+    }
+}
+
+/// A file in memory that nothing has been written to, for who can make none when the bytes are
+/// there.
+#[derive(Debug)]
+pub struct Blank(File);
+
+impl Blank {
+    /// An empty one. `name` is for people who look into `/proc`.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn new(name: &str) -> io::Result<Self> {
+        Ok(Self(File::from(create(name)?)))
+    }
+
+    /// Seals a copy of these bytes.
+    ///
+    /// # Errors
+    /// When the system has no memory for them.
+    pub fn hold(mut self, bytes: &[u8]) -> io::Result<Sealed> {
+        self.0.write_all(bytes)?;
+        self.seal()
+    }
+
+    fn seal(self) -> io::Result<Sealed> {
+        fcntl_add_seals(&self.0, SEALS)?;
+        let length = self.0.metadata()?.len();
+        let file = self.0;
+        Ok(Sealed { file, length })
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
-use mainstay_protocol::Sealed;
+use mainstay_protocol::{CODE_LIMIT, Sealed};
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, futimens, openat,
     renameat, statat, unlinkat,
@@ -26,8 +26,6 @@ use super::trust::{self, TrustError};
 const MARK: &[u8; 16] = b"mainstay code 1\n";
 /// Bytes of an authentication code.
 const TAG: usize = 32;
-/// The largest code, in bytes. That of today's largest components is 45 MB.
-const LARGEST: u64 = 256 << 20;
 /// Bytes of all entries; the ones that were not used for the longest time go first.
 const ROOM: u64 = 1 << 30;
 /// Bytes copied at a time.
@@ -107,7 +105,7 @@ impl Cache {
         }
         let mut mac = self.mac(sha256, engine);
         let (code, ()) = Sealed::write("mainstay-code", |sealed| {
-            copy(&mut (&file).take(LARGEST), sealed, &mut mac)
+            copy(&mut (&file).take(CODE_LIMIT), sealed, &mut mac)
         })
         .map_err(io)?;
         mac.verify_slice(tag).map_err(|_| forged())?;
@@ -123,7 +121,7 @@ impl Cache {
     /// # Errors
     /// [`CacheError`] when it could not be written; what was there before is then still there.
     pub(crate) fn keep(&self, sha256: &str, engine: &str, code: &Sealed) -> Result<(), CacheError> {
-        if !self.keeps || code.length() > LARGEST {
+        if !self.keeps || code.length() > CODE_LIMIT {
             return Ok(());
         }
         let name = name(sha256, engine)?;

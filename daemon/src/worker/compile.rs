@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mainstay_protocol::{
-    COMPILER_MEMORY, COMPILER_SECONDS, CompileFault, FromWorker, Load, LoadFault, Sealed, Subject,
-    ToWorker,
+    CODE_LIMIT, COMPILER_MEMORY, COMPILER_SECONDS, CompileFault, FromWorker, Load, LoadFault,
+    Sealed, Subject, ToWorker,
 };
 use tracing::{info, warn};
 
@@ -151,6 +151,9 @@ impl Source {
                     let sealed = Sealed::try_from(code);
                     let code = sealed
                         .map_err(|error| Miss::fault(wanted.plugin, &error.to_string(), None))?;
+                    if code.length() > CODE_LIMIT {
+                        return Err(Miss::bomb(wanted.plugin));
+                    }
                     return Ok((code, took));
                 }
                 Ok(Ok(_)) => return Err(Miss::Worker(ConnectionError::Unexpected.into())),
@@ -231,8 +234,9 @@ impl Miss {
     fn bomb(plugin: &str) -> Self {
         let message = format!(
             "cannot be compiled: it takes more than the compile limit of {COMPILER_SECONDS} s of \
-             processor time and {} MiB of memory, or ends the compiler",
-            COMPILER_MEMORY >> 20
+             processor time, {} MiB of memory and {} MiB of code, or ends the compiler",
+            COMPILER_MEMORY >> 20,
+            CODE_LIMIT >> 20
         );
         let help = "build it without what makes it large".to_owned();
         Self::fault(plugin, &message, Some(help))

@@ -20,8 +20,10 @@ use rustix::thread::{
     set_no_new_privs,
 };
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::suspects::Death;
+use super::words;
 use crate::control::Workers;
 
 /// The executable's name.
@@ -76,13 +78,15 @@ pub(crate) fn find(given: Option<&Path>) -> io::Result<PathBuf> {
 #[derive(Debug)]
 pub(super) struct Process {
     child: Option<Child>,
+    /// Reads what it writes to standard error.
+    words: Option<JoinHandle<()>>,
     living: Workers,
 }
 
 impl Process {
-    /// Starts the worker with the other end of the answered stream. It inherits standard error and
-    /// that stream, but no other descriptor, no environment and no capability beyond what root needs
-    /// to become another user.
+    /// Starts the worker with the other end of the answered stream. It inherits that stream, but no
+    /// other descriptor, no environment and no capability beyond what root needs to become another
+    /// user; what it writes to standard error is read here.
     ///
     /// # Errors
     /// Whatever keeps the executable from being started; [`io::ErrorKind::ResourceBusy`] when eight
@@ -109,6 +113,8 @@ impl Process {
             .envs(env::var_os("RUST_BACKTRACE").map(|value| ("RUST_BACKTRACE", value)))
             .current_dir("/")
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .process_group(0)
             .fd_mappings(vec![FdMapping {
                 parent_fd: OwnedFd::from(theirs),
@@ -131,9 +137,15 @@ impl Process {
                     reap(child, list, drop);
                 }
             })?;
-        let child = child.await.map_err(io::Error::other)??;
-        let child = Some(child);
-        Ok((Self { child, living }, ours))
+        let mut child = child.await.map_err(io::Error::other)??;
+        let (pid, pipe) = (child.id(), child.stderr.take());
+        let mut process = Self {
+            child: Some(child),
+            words: None,
+            living,
+        };
+        process.words = pipe.map(|pipe| words::relay(pid, pipe)).transpose()?;
+        Ok((process, ours))
     }
 
     /// Kills what is left of it. Answers with how it ended, unless that could not be learnt in
@@ -147,6 +159,10 @@ impl Process {
             let _ = ended.send(status);
         });
         let status = tokio::time::timeout(REAP_LIMIT, status).await;
+        if let Some(words) = self.words.take() {
+            // Its last words often say why it ended.
+            let _ = tokio::time::timeout(REAP_LIMIT, words).await;
+        }
         if status.is_err() {
             tracing::warn!(pid, "a plugin worker that was to end is still there");
         }

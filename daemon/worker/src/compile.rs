@@ -10,10 +10,10 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use mainstay_protocol::carrier::Carrier;
-use mainstay_protocol::{CompileFault, FromWorker, Sealed, frame};
+use mainstay_protocol::{Blank, CompileFault, FromWorker, Sealed, frame};
+use mainstay_sandbox as sandbox;
 use wasmtime::Engine;
 
-use crate::sandbox;
 use crate::session::SessionError;
 use crate::text::one_line;
 
@@ -29,6 +29,7 @@ pub(crate) fn answer(
     engine: &Engine,
     component: &Sealed,
 ) -> Result<(), SessionError> {
+    let code = Blank::new("mainstay-code")?;
     for missing in sandbox::enter_to_compile()? {
         eprintln!("mainstay-worker: confined, but for this: {missing}");
     }
@@ -38,7 +39,7 @@ pub(crate) fn answer(
     let compiled = compile(engine, &component.to_vec()?);
     let took_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     let (code, fault) = match compiled {
-        Ok(code) => (Some(Sealed::of("mainstay-code", &code)?), None),
+        Ok(bytes) => (Some(code.hold(&bytes)?), None),
         Err(fault) => (None, Some(fault)),
     };
     let answer = frame::encode(&FromWorker::Compiled { took_us, fault })?;

@@ -5,10 +5,11 @@
 //! session   the life of a worker          load      code to plugins, all faults
 //! compile   the other life: one component code      code that came by descriptor
 //! frames    the control stream            run       one call within limits
-//! sandbox   what the process gives up     check     the schedule of the checks
-//! host      what plugins may import       hook      the order of the events
+//! check     the schedule of the checks    hook      the order of the events
+//! host      what plugins may import
 //! ```
 //!
+//! What the process gives up before that is in `mainstay-sandbox`.
 //! The daemon speaks to it in the frames of `mainstay-protocol` and never waits for it.
 
 pub mod control;
@@ -32,10 +33,8 @@ mod load;
 mod plugin;
 mod report;
 mod run;
-mod sandbox;
 mod schema;
 mod tally;
 mod text;
 
 pub use code::CodeError;
-pub use sandbox::SandboxError;

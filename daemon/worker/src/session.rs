@@ -10,6 +10,7 @@ use std::time::Duration;
 use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::frame::{self, FrameError};
 use mainstay_protocol::{FromWorker, Load, Run, Sealed, SealedError, ToWorker, VERSION};
+use mainstay_sandbox::{self as sandbox, SandboxError};
 use tokio::sync::{Semaphore, mpsc};
 use wasmtime::Engine;
 
@@ -20,7 +21,7 @@ use crate::frames::{self, Outbox};
 use crate::hook::Hooks;
 use crate::host::{Look, ProbeSlots, ProcTable, Shared};
 use crate::load::{self, Codes};
-use crate::{SandboxError, code, compile, engine, sandbox};
+use crate::{code, compile, engine};
 
 /// Threads that run guests.
 const WORKERS: usize = 2;

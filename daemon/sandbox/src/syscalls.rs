@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use libc::{
     AF_INET, AF_INET6, CLONE_THREAD, F_ADD_SEALS, F_DUPFD_CLOEXEC, F_GET_SEALS, F_GETFD, F_GETFL,
-    F_SETFD, F_SETFL, FIOCLEX, FIONBIO, PR_SET_NAME, SOCK_DGRAM, SOCK_STREAM,
+    F_SETFD, F_SETFL, FIOCLEX, FIONBIO, IPPROTO_TCP, IPPROTO_UDP, MAP_GROWSDOWN, MAP_PRIVATE,
+    MAP_TYPE, PR_SET_NAME, SO_ATTACH_BPF, SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF,
+    SO_ATTACH_REUSEPORT_EBPF, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET,
 };
 use seccompiler::{
     BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
@@ -35,16 +37,13 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_openat,
     libc::SYS_getdents64,
     libc::SYS_readlinkat,
-    // memory, and the images of components
+    // memory; a mapping must be one that the limit of memory counts
     libc::SYS_brk,
-    libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_mprotect,
     libc::SYS_madvise,
     libc::SYS_membarrier,
-    libc::SYS_memfd_create,
-    libc::SYS_ftruncate,
     // threads
     libc::SYS_clone3,
     libc::SYS_exit,
@@ -88,7 +87,6 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_getpeername,
     libc::SYS_getsockname,
     libc::SYS_getsockopt,
-    libc::SYS_setsockopt,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_sendmsg,
@@ -107,9 +105,17 @@ const ALLOWED_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_HERE: &[libc::c_long] = &[];
 
-/// Installs the filters on this thread and all that it will start. Without `sockets` none can be
-/// made.
-pub(super) fn filter(sockets: bool) -> Result<(), Error> {
+/// What the process is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Job {
+    /// Plugins run in it, which may be granted to probe.
+    Serve,
+    /// It compiles: no socket can be made.
+    Compile,
+}
+
+/// Installs the filters on this thread and all that it will start.
+pub(super) fn filter(job: Job) -> Result<(), Error> {
     // clone3 keeps its flags in memory, where a filter cannot look. Told that it does not exist,
     // the C library uses clone. The strictest answer of all filters counts.
     let errno = |code: i32| SeccompAction::Errno(code.unsigned_abs());
@@ -124,8 +130,9 @@ pub(super) fn filter(sockets: bool) -> Result<(), Error> {
         .map(|call| (*call, Vec::new()))
         .collect();
     rules.extend(conditional()?);
-    if sockets {
+    if job == Job::Serve {
         rules.insert(libc::SYS_socket, internet_sockets()?);
+        rules.insert(libc::SYS_setsockopt, options_without_programs()?);
     }
     install(rules, errno(libc::EPERM), SeccompAction::Allow)
 }
@@ -134,6 +141,15 @@ pub(super) fn filter(sockets: bool) -> Result<(), Error> {
 fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, Error> {
     let own_pid = u64::from(std::process::id());
     Ok(vec![
+        // Not shared, not as a stack that grows: neither counts as data, which is limited.
+        (
+            libc::SYS_mmap,
+            one(masked(
+                3,
+                (MAP_TYPE | MAP_GROWSDOWN).unsigned_abs().into(),
+                MAP_PRIVATE.unsigned_abs().into(),
+            )?)?,
+        ),
         // threads yes, processes no
         (
             libc::SYS_clone,
@@ -173,18 +189,42 @@ fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, Error> {
     ])
 }
 
-/// TCP and UDP.
+/// TCP and UDP, and no other protocol of these types.
 fn internet_sockets() -> Result<Vec<SeccompRule>, Error> {
     let mut sockets = Vec::new();
     for domain in [AF_INET, AF_INET6] {
-        for kind in [SOCK_STREAM, SOCK_DGRAM] {
-            sockets.push(SeccompRule::new(vec![
-                equal(0, domain.unsigned_abs().into())?,
-                masked(1, SOCK_TYPE_MASK, kind.unsigned_abs().into())?,
-            ])?);
+        for (kind, own) in [(SOCK_STREAM, IPPROTO_TCP), (SOCK_DGRAM, IPPROTO_UDP)] {
+            for protocol in [0, own] {
+                sockets.push(SeccompRule::new(vec![
+                    equal(0, domain.unsigned_abs().into())?,
+                    masked(1, SOCK_TYPE_MASK, kind.unsigned_abs().into())?,
+                    equal(2, protocol.unsigned_abs().into())?,
+                ])?);
+            }
         }
     }
     Ok(sockets)
+}
+
+/// Every option of a socket but those that give the kernel a program to run.
+fn options_without_programs() -> Result<Vec<SeccompRule>, Error> {
+    let differs = |argument, value: i32| {
+        let value = u64::from(value.unsigned_abs());
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)
+    };
+    let mut harmless = Vec::new();
+    for program in [
+        SO_ATTACH_FILTER,
+        SO_ATTACH_BPF,
+        SO_ATTACH_REUSEPORT_CBPF,
+        SO_ATTACH_REUSEPORT_EBPF,
+    ] {
+        harmless.push(differs(2, program)?);
+    }
+    Ok(vec![
+        SeccompRule::new(vec![differs(1, SOL_SOCKET)?])?,
+        SeccompRule::new(harmless)?,
+    ])
 }
 
 fn equal(argument: u8, value: u64) -> Result<SeccompCondition, Error> {

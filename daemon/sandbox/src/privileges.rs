@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use mainstay_protocol::{COMPILER_MEMORY, COMPILER_SECONDS};
+use mainstay_protocol::{CODE_LIMIT, COMPILER_MEMORY, COMPILER_SECONDS};
 use rustix::io::Errno;
 use rustix::process::{
     Gid, Resource, Rlimit, Uid, getpriority_process, getrlimit, getuid, setpriority_process,
@@ -22,6 +22,9 @@ const NICE: i32 = 10;
 const COMPILER_NICE: i32 = 19;
 /// Open files. 128 probes at once, the files of one look at `/proc`, and some to spare.
 const OPEN_FILES: u64 = 512;
+/// Threads that the user may have beyond those that the machine has now. The kernel counts those of
+/// one user together, whoever else that is.
+const THREADS: u64 = 512;
 /// Where the machine's memory runs out, the worker goes before the daemon: the same as in its unit.
 const OOM_SCORE_ADJUST: i32 = 500;
 /// User and group "nobody", to become when started by root.
@@ -37,6 +40,7 @@ pub(super) fn limit(data: u64) -> Result<(), SandboxError> {
 fn limit_all() -> Result<(), SandboxError> {
     lower(Resource::Core, 0).map_err(refused("switch off core dumps"))?;
     lower(Resource::Nofile, OPEN_FILES).map_err(refused("limit open files"))?;
+    lower(Resource::Nproc, threads().saturating_add(THREADS)).map_err(refused("limit threads"))?;
     yield_to_others(NICE)
 }
 
@@ -44,6 +48,7 @@ fn limit_all() -> Result<(), SandboxError> {
 pub(super) fn limit_compiler() -> Result<(), SandboxError> {
     limit_all()?;
     lower(Resource::As, COMPILER_MEMORY).map_err(refused("limit memory"))?;
+    lower(Resource::Fsize, CODE_LIMIT).map_err(refused("limit the code"))?;
     // Ends with SIGXCPU, which nobody else sends, and not with the SIGKILL of the hard limit.
     let before = getrlimit(Resource::Cpu);
     let seconds = Rlimit {
@@ -56,6 +61,14 @@ pub(super) fn limit_compiler() -> Result<(), SandboxError> {
     };
     setrlimit(Resource::Cpu, seconds).map_err(refused("limit processor time"))?;
     yield_to_others(COMPILER_NICE)
+}
+
+/// How many threads the machine has now: in the fourth field, behind those that run.
+fn threads() -> u64 {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let field = load.split_whitespace().nth(3);
+    let all = field.and_then(|field| field.split_once('/')?.1.parse().ok());
+    all.unwrap_or(u64::MAX)
 }
 
 fn lower(resource: Resource, limit: u64) -> Result<(), Errno> {
