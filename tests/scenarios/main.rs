@@ -7,6 +7,7 @@ mod addresses;
 mod cable;
 mod code;
 mod commands;
+mod compromised;
 mod control;
 mod demo;
 mod garbage;

@@ -1,6 +1,7 @@
 //! What the units promise, under a real systemd, with Mainstay installed by `make install`.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,6 +16,7 @@ use mainstay_lab::wait::{self, SOON};
 use mainstay_lab::watch::AddressWatch;
 use nix::sys::signal::{Signal, kill};
 
+use crate::compromised;
 use crate::setup::LONG;
 
 const UNIT: &str = "mainstay.service";
@@ -431,5 +433,33 @@ fn units_are_well_formed_and_confined() -> Result<()> {
             "{set} of the worker: {status}"
         );
     }
+    Ok(())
+}
+
+/// The packaged worker in the hands of an attacker: its unit, its user, and what it confines itself
+/// to.
+#[test]
+fn t34_native_code_in_the_workers_unit_gets_nowhere() -> Result<()> {
+    const NAME: &str = "t34_native_code_in_the_workers_unit_gets_nowhere";
+    const PROGRAM: &str = "/usr/lib/mainstay/mainstay-compromised";
+    if lacking(NAME) {
+        return Ok(());
+    }
+    let booted = Booted::new()?;
+    booted
+        .system
+        .install(Path::new(compromised::PROGRAM), PROGRAM)?;
+    booted.system.write(
+        "/etc/systemd/system/mainstay-worker@.service.d/compromised.conf",
+        &format!("[Service]\nExecStart=\nExecStart={PROGRAM} --fd 0\n"),
+    )?;
+    booted.system.text(&["systemctl", "daemon-reload"])?;
+    let router = mainstay::configuration(&Router::fast(100)).replace(&mainstay::preamble(), "");
+    booted.start(&(router + compromised::PLUGIN))?;
+    let log = compromised::until_over(|| booted.system.journal("mainstay-worker@*"))
+        .with_context(|| booted.journal())?;
+    compromised::ensure_refused(NAME, &log)?;
+    booted.until_active()?;
+    assert_eq!(booted.restarts()?, 0, "{}", booted.journal());
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 pub mod capture;
 pub mod client;
+pub mod compromised;
 pub mod forge;
 mod keepalived;
 pub mod lab;

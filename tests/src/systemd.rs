@@ -132,6 +132,15 @@ impl System {
         Ok(fs::write(path, text)?)
     }
 
+    /// Puts a program of this machine inside.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn install(&self, program: &Path, path: &str) -> Result<()> {
+        fs::copy(program, format!("/proc/{}/root{path}", self.leader))?;
+        Ok(())
+    }
+
     /// The main process of a unit, as seen from outside.
     ///
     /// # Errors
