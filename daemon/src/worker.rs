@@ -5,6 +5,7 @@
 //! worker for a moment.
 
 mod backoff;
+mod broker;
 mod compile;
 mod connection;
 mod once;

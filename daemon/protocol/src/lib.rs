@@ -24,12 +24,19 @@
 //!   │──────────────────────────────────►│
 //!   │     RunStarted, Verdict, …        │
 //!   │◄──────────────────────────────────│
+//!   │            Ask                    │   a plugin needs what only the daemon has
+//!   │◄──────────────────────────────────│
+//!   │            Answer                 │
+//!   │──────────────────────────────────►│
 //! ```
 
 pub mod carrier;
 pub mod frame;
 mod message;
 mod plugin;
+mod probe_rules;
+mod question;
+mod rate;
 mod sealed;
 mod unknown_key;
 
@@ -39,6 +46,12 @@ pub use message::{
     Subject, ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
+pub use probe_rules::{ProbeRules, canonical, peer_address};
+pub use question::{
+    Answer, Origin, QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Question, Refusal, SocketRequest,
+    Transport,
+};
+pub use rate::Rate;
 pub use sealed::{Blank, Sealed, SealedError};
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 
@@ -52,4 +65,4 @@ pub const CODE_LIMIT: u64 = 256 << 20;
 pub const COMPILER_SECONDS: u64 = 120;
 
 /// Version of the frames. Both ends refuse any other.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::plugin::PluginSpec;
+use crate::question::{Answer, Question, Refusal};
 
 /// What the daemon tells the worker.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -36,6 +37,13 @@ pub enum ToWorker {
         hook: String,
         /// What happened.
         event: Event,
+    },
+    /// To [`FromWorker::Ask`].
+    Answer {
+        /// As in the question.
+        id: u64,
+        /// What was asked for, or why not.
+        answer: Result<Answer, Refusal>,
     },
 }
 
@@ -166,6 +174,15 @@ pub enum FromWorker {
         sequence: u64,
         /// `None` when it was delivered.
         error: Option<Fault>,
+    },
+    /// A plugin needs what only the daemon has; answered by [`ToWorker::Answer`].
+    Ask {
+        /// Comes back with the answer; no two questions of a worker have the same.
+        id: u64,
+        /// The plugin.
+        plugin: String,
+        /// What it needs.
+        question: Question,
     },
     /// A plugin wrote a line.
     Log {
@@ -430,7 +447,11 @@ impl ToWorker {
     /// Whether the frame of this message carries a descriptor.
     #[must_use]
     pub fn carries(&self) -> bool {
-        matches!(self, Self::Compile { .. } | Self::Code { .. })
+        match self {
+            Self::Compile { .. } | Self::Code { .. } => true,
+            Self::Answer { answer, .. } => answer.as_ref().is_ok_and(Answer::carries),
+            _ => false,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A plugin as the worker is told of it: what it may do, what it may use.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ pub struct ProcessGrant {
     pub command_line: bool,
 }
 
-/// Where a plugin may connect to. Both lists must match.
+/// Where a plugin may connect to, and how. Address and port must both match.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct ProbeGrant {
@@ -52,6 +53,14 @@ pub struct ProbeGrant {
     pub addresses: Vec<String>,
     /// Ports.
     pub ports: Vec<u16>,
+    /// Source addresses that may be chosen.
+    pub sources: Vec<IpAddr>,
+    /// Marks that may be chosen.
+    pub fwmarks: Vec<u32>,
+    /// Whether the addresses may be sent ICMP echoes.
+    pub icmp: bool,
+    /// Whether certificates may go unverified.
+    pub unverified_tls: bool,
 }
 
 /// The operator's ceiling for one run of a plugin.

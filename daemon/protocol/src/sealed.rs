@@ -129,6 +129,12 @@ impl TryFrom<OwnedFd> for Sealed {
     }
 }
 
+impl From<Sealed> for OwnedFd {
+    fn from(sealed: Sealed) -> Self {
+        sealed.file.into()
+    }
+}
+
 impl AsFd for Sealed {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()

@@ -1,5 +1,7 @@
 //! What a plugin may do: `[plugin.permissions]`.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use mainstay_protocol::{Grants, ProbeGrant, ProcessGrant};
 
@@ -41,14 +43,42 @@ fn process(mut table: Table<'_>) -> ProcessGrant {
 fn probe(mut table: Table<'_>) -> ProbeGrant {
     let addresses = table.take_list("addresses", address);
     let ports = table.take_list("ports", |port| port.number(1..=u16::MAX));
-    if addresses.is_empty() != ports.is_empty() {
+    let mut flag = |key| {
+        let value = table.take(key);
+        value.and_then(|value| value.flag()).unwrap_or(false)
+    };
+    let (icmp, unverified_tls) = (flag("icmp"), flag("unverified-tls"));
+    let grant = ProbeGrant {
+        sources: table.take_list("sources", source),
+        fwmarks: table.take_list("fwmarks", |mark| mark.number(1..=u32::MAX)),
+        addresses,
+        ports,
+        icmp,
+        unverified_tls,
+    };
+    let reaches_ports = !grant.addresses.is_empty() && !grant.ports.is_empty();
+    let reaches_hosts = !grant.addresses.is_empty() && grant.icmp;
+    let names_either = !grant.addresses.is_empty() || !grant.ports.is_empty();
+    if names_either && !reaches_ports && !reaches_hosts {
         table.spot.warn(
-            "grants nothing without both addresses and ports",
+            "grants nothing without both addresses and ports, or icmp",
             Some("for example { addresses = [\"10.0.0.0/24\"], ports = [80] }".to_owned()),
         );
     }
     table.finish();
-    ProbeGrant { addresses, ports }
+    grant
+}
+
+fn source(value: &Value<'_>) -> Option<IpAddr> {
+    let text = value.text()?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        value.spot.error(
+            format!("\"{}\" is no address", text.escape_default()),
+            Some("an address of this machine, such as 10.0.0.11".to_owned()),
+        );
+    }
+    address
 }
 
 fn filled_text(value: &Value<'_>) -> Option<String> {

@@ -190,6 +190,7 @@ impl Template {
                     .iter()
                     .filter_map(|port| port.parse().ok())
                     .collect(),
+                ..ProbeGrant::default()
             },
         }
     }

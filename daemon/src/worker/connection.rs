@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mainstay_protocol::carrier::{self, Descriptors};
 use mainstay_protocol::frame::{self, FrameError};
-use mainstay_protocol::{FromWorker, Sealed, ToWorker, VERSION};
+use mainstay_protocol::{FromWorker, ToWorker, VERSION};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -38,7 +38,7 @@ struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
     /// Goes along with the first byte.
-    carried: Option<Sealed>,
+    carried: Option<OwnedFd>,
 }
 
 /// What a worker says of itself first.
@@ -103,15 +103,15 @@ impl Connection {
     pub(super) fn send_with(
         &mut self,
         message: &ToWorker,
-        carried: Sealed,
+        carried: impl Into<OwnedFd>,
     ) -> Result<(), ConnectionError> {
-        self.queue(message, Some(carried))
+        self.queue(message, Some(carried.into()))
     }
 
     fn queue(
         &mut self,
         message: &ToWorker,
-        carried: Option<Sealed>,
+        carried: Option<OwnedFd>,
     ) -> Result<(), ConnectionError> {
         let bytes = frame::encode(message)?;
         let waiting: usize = self.outgoing.iter().map(|frame| frame.bytes.len()).sum();
@@ -246,6 +246,9 @@ pub(crate) enum ConnectionError {
         /// Its build.
         build: String,
     },
+    /// It asks without measure.
+    #[error("it asks more than any plugin could")]
+    Flood,
     /// It doesn't read.
     #[error("it doesn't read what it is sent")]
     Behind,

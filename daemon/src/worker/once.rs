@@ -77,7 +77,7 @@ pub(crate) fn run_once(source: &Source, plan: &Plan, check: &str) -> Result<RunR
         let report = async {
             worker.connection.send(&run)?;
             loop {
-                match worker.connection.next().await? {
+                match worker.next().await? {
                     FromWorker::Ran(report) => return Ok::<_, StartError>(report),
                     other => relay::log(&other),
                 }

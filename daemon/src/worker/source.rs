@@ -9,6 +9,7 @@ use mainstay_protocol::PluginInfo;
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
+use super::broker::{Broker, Means};
 use super::connection::{Connection, ConnectionError, Hello};
 use super::process::{Process, death};
 use super::suspects::Death;
@@ -26,6 +27,7 @@ pub(crate) struct Source {
     pub(super) cache: Option<Arc<Cache>>,
     /// Compilations go one after the other: together they would take the machine.
     pub(super) compiling: Arc<Semaphore>,
+    means: Means,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +69,7 @@ impl Source {
             origin,
             cache: None,
             compiling: Arc::new(Semaphore::new(1)),
+            means: Means::default(),
         }
     }
 
@@ -120,6 +123,7 @@ impl Source {
         let hello = connection.hello().await?;
         Ok(Worker {
             connection,
+            broker: Broker::new(self.means.clone()),
             process,
             hello,
             codes: Codes::default(),
@@ -132,6 +136,8 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) connection: Connection,
+    /// Answers what its plugins ask.
+    pub(super) broker: Broker,
     /// When it is a child.
     pub(super) process: Option<Process>,
     /// What it says of itself.

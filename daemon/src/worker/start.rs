@@ -94,6 +94,7 @@ impl Worker {
 
     /// The load, and the code that it needs.
     fn send(&mut self, load: &Load) -> Result<(), ConnectionError> {
+        self.broker.serve(load);
         self.connection.send(&ToWorker::Load(load.clone()))?;
         let wanted: BTreeSet<&String> = load.plugins.iter().map(|spec| &spec.code).collect();
         for digest in wanted {

@@ -4,25 +4,35 @@
 //! the line that is there.
 
 use std::fmt::Display;
-use std::net::IpAddr;
 
 use mainstay_protocol::{ProbeGrant, ProcessGrant};
 use serde_json::Value;
 
-/// `permissions.probe = { … }` with one more port and, unless a prefix covers it already, one more address.
+/// `permissions.probe = { … }` for this grant.
 #[must_use]
-pub(crate) fn probe(granted: &ProbeGrant, address: Option<IpAddr>, port: u16) -> String {
-    let mut addresses = granted.addresses.clone();
-    addresses.extend(address.map(|address| address.to_string()));
-    let mut ports = granted.ports.clone();
-    if !ports.contains(&port) {
-        ports.push(port);
-    }
-    format!(
-        "permissions.probe = {{ addresses = {}, ports = {} }}",
-        strings(&addresses),
-        list(&ports)
-    )
+pub(crate) fn probe(grant: &ProbeGrant) -> String {
+    let sources: Vec<String> = grant.sources.iter().map(ToString::to_string).collect();
+    let lists = [
+        (
+            "addresses",
+            grant.addresses.len(),
+            strings(&grant.addresses),
+        ),
+        ("ports", grant.ports.len(), list(&grant.ports)),
+        ("sources", sources.len(), strings(&sources)),
+        ("fwmarks", grant.fwmarks.len(), list(&grant.fwmarks)),
+    ];
+    let flags = [
+        ("icmp", grant.icmp),
+        ("unverified-tls", grant.unverified_tls),
+    ];
+    let lists = lists.into_iter().filter(|(_, length, _)| *length > 0);
+    let flags = flags.into_iter().filter(|(_, set)| *set);
+    let entries: Vec<String> = lists
+        .map(|(key, _, values)| format!("{key} = {values}"))
+        .chain(flags.map(|(key, _)| format!("{key} = true")))
+        .collect();
+    format!("permissions.probe = {{ {} }}", entries.join(", "))
 }
 
 /// What a plugin asked of `process`.
@@ -108,15 +118,23 @@ mod tests {
         );
         let granted = ProbeGrant {
             addresses: vec!["10.0.0.0/24".into()],
-            ports: vec![80],
+            ports: vec![80, 443],
+            ..ProbeGrant::default()
         };
         assert_eq!(
-            probe(&granted, Some("10.0.1.1".parse().unwrap()), 80),
-            r#"permissions.probe = { addresses = ["10.0.0.0/24", "10.0.1.1"], ports = [80] }"#
-        );
-        assert_eq!(
-            probe(&granted, None, 443),
+            probe(&granted),
             r#"permissions.probe = { addresses = ["10.0.0.0/24"], ports = [80, 443] }"#
+        );
+        let granted = ProbeGrant {
+            sources: vec!["10.0.0.1".parse().unwrap()],
+            fwmarks: vec![7],
+            icmp: true,
+            unverified_tls: true,
+            ..ProbeGrant::default()
+        };
+        assert_eq!(
+            probe(&granted),
+            r#"permissions.probe = { sources = ["10.0.0.1"], fwmarks = [7], icmp = true, unverified-tls = true }"#
         );
     }
 }

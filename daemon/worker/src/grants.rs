@@ -1,219 +1,38 @@
 //! What a plugin may do, in the form in which each call is checked.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use mainstay_protocol::{Grants as Spec, ProbeGrant, ProcessGrant};
+use mainstay_protocol::{Grants as Spec, ProbeGrant, ProbeRules, ProcessGrant};
 
 use crate::grant_line;
 
 /// The grants of one plugin.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Grants {
+    /// Whose they are.
+    pub(crate) plugin: String,
     /// `permissions.process`.
     pub(crate) process: ProcessGrant,
-    probe: ProbeGrant,
-    networks: Vec<IpNet>,
+    /// `permissions.probe`.
+    pub(crate) probe: ProbeRules,
 }
 
 impl Grants {
-    /// Takes over the grants of the configuration.
+    /// Takes over the grants that the configuration gives a plugin.
     ///
     /// # Errors
     /// Every address that is neither a literal nor a prefix in CIDR form.
-    pub(crate) fn new(spec: Spec) -> Result<Self, Vec<String>> {
-        let mut networks = Vec::new();
-        let mut wrong = Vec::new();
-        for text in &spec.probe.addresses {
-            match network(text) {
-                Some(network) => networks.push(network),
-                None => wrong.push(text.clone()),
-            }
-        }
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
+    pub(crate) fn new(plugin: &str, spec: Spec) -> Result<Self, Vec<String>> {
         Ok(Self {
+            plugin: plugin.to_owned(),
             process: spec.process,
-            probe: spec.probe,
-            networks,
+            probe: ProbeRules::new(spec.probe)?,
         })
     }
 
-    /// Whether this address (already [`canonical`](address)) and port may be probed.
-    ///
-    /// This machine's loopback and link-local addresses, where metadata services live, count only
-    /// when a grant names them or a part of their range: `0.0.0.0/0` does not open them.
+    /// The line of the configuration that grants what is granted already, and what `amend` adds.
     #[must_use]
-    pub(crate) fn allows_probe(&self, address: IpAddr, port: u16) -> bool {
-        self.probe.ports.contains(&port) && self.covers(address)
-    }
-
-    fn covers(&self, address: IpAddr) -> bool {
-        let range = special_range(address);
-        self.networks.iter().any(|granted| {
-            granted.contains(&address) && range.is_none_or(|range| range.contains(granted))
-        })
-    }
-
-    /// The line of the configuration that would allow such a probe, with what is granted already.
-    #[must_use]
-    pub(crate) fn probe_line(&self, address: IpAddr, port: u16) -> String {
-        let missing = (!self.covers(address)).then_some(address);
-        grant_line::probe(&self.probe, missing, port)
-    }
-}
-
-/// Parses an address as strictly as the contract wants it: a literal, no zone, no short or octal
-/// spelling. IPv4 addresses mapped into IPv6 become IPv4, so that they meet the grants of IPv4.
-///
-/// `None` also for what cannot be a peer: unspecified, multicast and broadcast addresses.
-#[must_use]
-pub(crate) fn address(text: &str) -> Option<IpAddr> {
-    let address = text.parse::<IpAddr>().ok()?.to_canonical();
-    let peer = match address {
-        IpAddr::V4(v4) => !v4.is_unspecified() && !v4.is_multicast() && !v4.is_broadcast(),
-        IpAddr::V6(v6) => !v6.is_unspecified() && !v6.is_multicast(),
-    };
-    peer.then_some(address)
-}
-
-fn network(text: &str) -> Option<IpNet> {
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address.to_canonical()),
-        Err(_) => text.parse::<IpNet>().ok()?,
-    };
-    Some(unmapped(network).trunc())
-}
-
-/// A prefix of IPv4 addresses mapped into IPv6, as one of IPv4.
-fn unmapped(network: IpNet) -> IpNet {
-    if let IpNet::V6(v6) = network
-        && let Some(v4) = v6.addr().to_ipv4_mapped()
-        && let Some(length) = v6.prefix_len().checked_sub(96)
-        && let Ok(v4) = Ipv4Net::new(v4, length)
-    {
-        return v4.into();
-    }
-    network
-}
-
-/// The range of an address that only a grant within that range opens.
-fn special_range(address: IpAddr) -> Option<IpNet> {
-    let ranges: [IpNet; 4] = [
-        Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
-        Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16).into(),
-        Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
-        Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10).into(),
-    ];
-    ranges.into_iter().find(|range| range.contains(&address))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn grants(addresses: &[&str], ports: &[u16]) -> Grants {
-        Grants::new(Spec {
-            probe: ProbeGrant {
-                addresses: addresses.iter().map(|&a| a.to_owned()).collect(),
-                ports: ports.to_vec(),
-            },
-            ..Spec::default()
-        })
-        .unwrap()
-    }
-
-    fn allowed(grants: &Grants, text: &str, port: u16) -> bool {
-        address(text).is_some_and(|address| grants.allows_probe(address, port))
-    }
-
-    #[test]
-    fn address_and_port_must_both_match() {
-        let grants = grants(&["10.0.0.0/24", "2001:db8::1"], &[80]);
-        assert!(allowed(&grants, "10.0.0.7", 80));
-        assert!(allowed(&grants, "2001:db8::1", 80));
-        assert!(allowed(&grants, "::ffff:10.0.0.7", 80));
-        assert!(!allowed(&grants, "10.0.0.7", 81));
-        assert!(!allowed(&grants, "10.0.1.7", 80));
-        assert!(!allowed(&grants, "2001:db8::2", 80));
-    }
-
-    #[test]
-    fn nothing_is_allowed_by_default() {
-        assert!(!allowed(&Grants::default(), "10.0.0.1", 80));
-        assert!(!allowed(&grants(&["0.0.0.0/0"], &[]), "10.0.0.1", 80));
-        assert!(!allowed(&grants(&[], &[80]), "10.0.0.1", 80));
-    }
-
-    #[test]
-    fn a_grant_for_everything_does_not_open_this_machine_or_its_metadata() {
-        let wide = grants(&["0.0.0.0/0", "::/0"], &[80]);
-        for special in [
-            "127.0.0.1",
-            "127.9.9.9",
-            "::1",
-            "::ffff:127.0.0.1",
-            "169.254.169.254",
-            "fe80::1",
-        ] {
-            assert!(!allowed(&wide, special, 80), "{special}");
-        }
-        assert!(allowed(&wide, "8.8.8.8", 80));
-        let named = grants(&["127.0.0.1", "::1", "fe80::/64"], &[80]);
-        assert!(allowed(&named, "127.0.0.1", 80));
-        assert!(allowed(&named, "::1", 80));
-        assert!(allowed(&named, "fe80::1", 80));
-        assert!(!allowed(&named, "127.0.0.2", 80));
-    }
-
-    #[test]
-    fn only_plain_literals_are_addresses() {
-        for text in [
-            "",
-            "localhost",
-            "127.1",
-            "0x7f.0.0.1",
-            "0177.0.0.1",
-            "2130706433",
-            "127.0.0.1 ",
-            " 127.0.0.1",
-            "127.0.0.1:80",
-            "[::1]",
-            "fe80::1%eth0",
-            "fe80::1%1",
-            "1.2.3.4/32",
-            "user@1.2.3.4",
-            "0.0.0.0",
-            "::",
-            "::ffff:0.0.0.0",
-            "224.0.0.18",
-            "::ffff:224.0.0.1",
-            "255.255.255.255",
-            "ff02::1",
-            "1.2.3.256",
-            "1.2.3.04",
-        ] {
-            assert_eq!(address(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_grant_that_is_no_address_is_named() {
-        let spec = Spec {
-            probe: ProbeGrant {
-                addresses: vec!["10.0.0.1".into(), "web1".into(), "10.0.0.0/33".into()],
-                ports: vec![80],
-            },
-            ..Spec::default()
-        };
-        assert_eq!(Grants::new(spec).unwrap_err(), ["web1", "10.0.0.0/33"]);
-    }
-
-    #[test]
-    fn a_mapped_grant_is_a_grant_of_ipv4() {
-        let grants = grants(&["::ffff:10.0.0.0/120"], &[80]);
-        assert!(allowed(&grants, "10.0.0.9", 80));
-        assert!(!allowed(&grants, "10.0.1.9", 80));
+    pub(crate) fn probe_line(&self, amend: impl FnOnce(&mut ProbeGrant)) -> String {
+        let mut wanted = self.probe.grant().clone();
+        amend(&mut wanted);
+        grant_line::probe(&wanted)
     }
 }

@@ -6,7 +6,7 @@
 //! compile   the other life: one component code      code that came by descriptor
 //! frames    the control stream            run       one call within limits
 //! check     the schedule of the checks    hook      the order of the events
-//! host      what plugins may import
+//! host      what plugins may import       broker    what only the daemon can do
 //! ```
 //!
 //! What the process gives up before that is in `mainstay-sandbox`.
@@ -16,6 +16,7 @@ pub mod control;
 pub mod session;
 
 mod bindings;
+mod broker;
 mod check;
 mod code;
 mod compile;

@@ -14,10 +14,11 @@ use mainstay_sandbox::{self as sandbox, SandboxError};
 use tokio::sync::{Semaphore, mpsc};
 use wasmtime::Engine;
 
+use crate::broker::Broker;
 use crate::check::{self, Check};
 use crate::code::CodeError;
 use crate::context::Context;
-use crate::frames::{self, Outbox};
+use crate::frames::{self, Incoming, Outbox};
 use crate::hook::Hooks;
 use crate::host::{Look, ProbeSlots, ProcTable, Shared};
 use crate::load::{self, Codes};
@@ -124,6 +125,7 @@ async fn loaded(
     let shared = Arc::new(Shared {
         processes: ProcTable::new(look(&request)),
         probes: ProbeSlots::default(),
+        broker: Broker::new(outbox.clone()),
     });
     let generation = request.generation;
     let context = Arc::new(Context {
@@ -165,7 +167,7 @@ async fn loaded(
 
 /// Does what the daemon asks until it closes the stream.
 async fn obey(
-    inbox: &mut mpsc::Receiver<Result<ToWorker, FrameError>>,
+    inbox: &mut mpsc::Receiver<Result<Incoming, FrameError>>,
     context: &Arc<Context>,
     checks: Vec<Check>,
     mut hooks: Hooks,
@@ -177,7 +179,8 @@ async fn obey(
         .collect();
     let mut started = false;
     while let Some(message) = inbox.recv().await {
-        match message? {
+        let Incoming { message, carried } = message?;
+        match message {
             ToWorker::Load(_) | ToWorker::Code { .. } | ToWorker::Compile { .. } => {
                 return Err(SessionError::Unexpected("a second load"));
             }
@@ -202,6 +205,7 @@ async fn obey(
                 });
             }
             ToWorker::Event { hook, event } => hooks.deliver(hook, event).await,
+            ToWorker::Answer { id, answer } => context.shared.broker.answered(id, answer, carried),
         }
     }
     Ok(())

@@ -82,12 +82,12 @@ impl Serving {
         plugins.collect()
     }
 
-    /// The next message. Nothing is lost when the future is dropped.
+    /// The next message that is no question. Nothing is lost when the future is dropped.
     ///
     /// # Errors
     /// When the worker is gone, or not to be trusted.
     pub(super) async fn next(&mut self) -> Result<FromWorker, ConnectionError> {
-        self.worker.connection.next().await
+        self.worker.next().await
     }
 
     /// Takes note of a message. What isn't of this worker's load is dropped.

@@ -207,6 +207,7 @@ fn grant(addresses: &[&str], ports: &[u16]) -> ProbeGrant {
     ProbeGrant {
         addresses: addresses.iter().map(|&a| a.to_owned()).collect(),
         ports: ports.to_vec(),
+        ..ProbeGrant::default()
     }
 }
 

@@ -4,6 +4,7 @@
 //! of some languages import all that their world names, used or not.
 
 mod budget;
+mod dial;
 mod log;
 mod probe;
 mod proc_table;
@@ -24,6 +25,7 @@ use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings;
+use crate::broker::Broker;
 use crate::grants::Grants;
 use crate::limits::Limiter;
 use crate::tally::Tally;
@@ -57,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) processes: ProcTable,
     /// Bounds the probes that go on at the same time.
     pub(crate) probes: ProbeSlots,
+    /// What only the daemon can do.
+    pub(crate) broker: Broker,
 }
 
 /// WASI's part of a run. Apart, since it cannot be printed.

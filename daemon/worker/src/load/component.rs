@@ -36,7 +36,7 @@ pub(super) async fn load(
 ) -> Result<(PluginInfo, Loaded), Refused> {
     let name = spec.name.clone();
     let mut faults = Vec::new();
-    let grants = Grants::new(spec.grants).unwrap_or_else(|wrong| {
+    let grants = Grants::new(&name, spec.grants).unwrap_or_else(|wrong| {
         faults.push(fault::of_plugin(
             &name,
             format!(

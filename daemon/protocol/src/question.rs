@@ -1,0 +1,89 @@
+//! What the worker asks the daemon while a plugin runs: what a process without privileges cannot do or know.
+//!
+//! The daemon answers each question once, whatever becomes of the run, and within its own bounds: it gives a plugin
+//! nothing that the plugin's grants in the [`Load`](crate::Load) in force do not give, whoever asks.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// Questions that wait for their answers at the same time, at most; the daemon answers more with [`Refusal::Busy`].
+pub const QUESTIONS_AT_ONCE: usize = 64;
+
+/// Questions in a second of its clock that a worker asks, at most. The daemon answers more than twice as many with
+/// [`Refusal::Busy`], and cuts off a worker that asks more than four times as many.
+pub const QUESTIONS_A_SECOND: u32 = 4_000;
+
+/// What a plugin wants.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// A socket that a probe needs a source address or a mark for. Needs `probe`.
+    Socket(SocketRequest),
+}
+
+/// A socket that is connected, or on its way to be: an end in time is for the worker to see to.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SocketRequest {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// The peer.
+    pub to: SocketAddr,
+    /// Where it comes from and how it is marked.
+    pub origin: Origin,
+}
+
+/// What carries the bytes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// A stream.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+/// What a plugin may choose of the packets that it has sent.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Origin {
+    /// Source address; one of this machine's.
+    pub source: Option<IpAddr>,
+    /// Mark for policy routing.
+    pub fwmark: Option<u32>,
+}
+
+/// What the daemon gives.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Question::Socket`]; carried by the frame.
+    Socket,
+}
+
+/// Why the daemon gives nothing.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// The plugin is not granted it.
+    NotPermitted,
+    /// Too many questions, at once or a second.
+    Busy,
+    /// It took longer than it may.
+    TimedOut,
+    /// What was asked makes no sense, in one line for people.
+    Invalid(String),
+    /// The daemon has no answer to this at present, in one line for people.
+    Unavailable(String),
+    /// The system said no: its error number.
+    System(i32),
+}
+
+impl Answer {
+    /// Whether the frame of this answer carries a descriptor.
+    #[must_use]
+    pub fn carries(&self) -> bool {
+        matches!(self, Self::Socket)
+    }
+}

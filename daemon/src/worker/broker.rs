@@ -1,0 +1,187 @@
+//! Answers what plugins ask while they run: what a worker without privileges cannot do or know.
+//!
+//! A worker may be in the hands of whoever broke out of a plugin. So each question is checked here against the grants
+//! of the plugin that it names, and a worker can name no plugin beyond those that it was given.
+
+mod asker;
+mod local;
+mod socket;
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mainstay_protocol::{
+    Answer, FromWorker, Load, QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Question, Rate, Refusal,
+    ToWorker,
+};
+use tokio::task::JoinSet;
+
+use super::connection::{Connection, ConnectionError};
+use super::source::Worker;
+use asker::Asker;
+
+/// How long an answer may take, unless the question says so itself.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What answers are made of, whichever worker asks. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Means {}
+
+/// Answers the questions of one worker. Dropping it drops the answers that are under way.
+#[derive(Debug)]
+pub(super) struct Broker {
+    means: Means,
+    askers: BTreeMap<String, Arc<Asker>>,
+    rate: Rate,
+    under_way: JoinSet<Reply>,
+}
+
+/// An answer on its way to the worker.
+#[derive(Debug)]
+pub(super) struct Reply {
+    id: u64,
+    answer: Result<Answer, Refusal>,
+    carried: Option<OwnedFd>,
+}
+
+/// What was asked for, and the descriptor if it is one.
+struct Given {
+    answer: Answer,
+    carried: Option<OwnedFd>,
+}
+
+impl Broker {
+    /// Answers with these means; nobody yet.
+    pub(super) fn new(means: Means) -> Self {
+        Self {
+            means,
+            askers: BTreeMap::new(),
+            rate: Rate::default(),
+            under_way: JoinSet::new(),
+        }
+    }
+
+    /// Answers the plugins of this load from now on, within their grants.
+    pub(super) fn serve(&mut self, load: &Load) {
+        self.askers = Asker::all(load);
+    }
+
+    /// Takes a question. Its answer comes from [`Self::answered`], or at once when there is none.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Flood`] when no worker in its right mind would ask as often.
+    fn ask(
+        &mut self,
+        id: u64,
+        plugin: &str,
+        question: Question,
+        now: Instant,
+    ) -> Result<Option<Reply>, ConnectionError> {
+        let refused = |refusal| {
+            Ok(Some(Reply {
+                id,
+                answer: Err(refusal),
+                carried: None,
+            }))
+        };
+        let asked = self.rate.count(now);
+        if asked > 4 * QUESTIONS_A_SECOND {
+            return Err(ConnectionError::Flood);
+        }
+        if asked > 2 * QUESTIONS_A_SECOND || self.under_way.len() >= QUESTIONS_AT_ONCE {
+            return refused(Refusal::Busy);
+        }
+        let Some(asker) = self.askers.get(plugin) else {
+            return refused(Refusal::NotPermitted);
+        };
+        let (asker, means) = (Arc::clone(asker), self.means.clone());
+        self.under_way.spawn(async move {
+            let limit = limit(&question);
+            let answering = answer(&asker, &means, question);
+            let given = match tokio::time::timeout(limit, answering).await {
+                Ok(given) => given,
+                Err(_) => Err(Refusal::TimedOut),
+            };
+            let (answer, carried) = match given {
+                Ok(given) => (Ok(given.answer), given.carried),
+                Err(refusal) => (Err(refusal), None),
+            };
+            Reply {
+                id,
+                answer,
+                carried,
+            }
+        });
+        Ok(None)
+    }
+
+    /// The next answer. Nothing is lost when the future is dropped.
+    async fn answered(&mut self) -> Reply {
+        loop {
+            match self.under_way.join_next().await {
+                Some(Ok(reply)) => return reply,
+                Some(Err(error)) => tracing::error!(%error, "a plugin gets no answer"),
+                None => return pending().await,
+            }
+        }
+    }
+}
+
+/// How long the answer may take.
+fn limit(question: &Question) -> Duration {
+    match question {
+        Question::Socket(_) => LIMIT,
+    }
+}
+
+async fn answer(asker: &Asker, _means: &Means, question: Question) -> Result<Given, Refusal> {
+    match question {
+        Question::Socket(request) => Ok(Given {
+            answer: Answer::Socket,
+            carried: Some(socket::open(asker, &request).await?),
+        }),
+    }
+}
+
+impl Worker {
+    /// The next message that is no question; questions are answered meanwhile. Nothing is lost when the future is
+    /// dropped.
+    ///
+    /// # Errors
+    /// As [`Connection::next`], and when the worker asks without measure.
+    pub(super) async fn next(&mut self) -> Result<FromWorker, ConnectionError> {
+        loop {
+            let reply = tokio::select! {
+                message = self.connection.next() => match message? {
+                    FromWorker::Ask { id, plugin, question } => {
+                        self.broker.ask(id, &plugin, question, Instant::now())?
+                    }
+                    other => return Ok(other),
+                },
+                reply = self.broker.answered() => Some(reply),
+            };
+            if let Some(reply) = reply {
+                reply.send(&mut self.connection)?;
+            }
+        }
+    }
+}
+
+impl Reply {
+    fn send(self, connection: &mut Connection) -> Result<(), ConnectionError> {
+        let message = ToWorker::Answer {
+            id: self.id,
+            answer: self.answer,
+        };
+        match self.carried {
+            Some(carried) => connection.send_with(&message, carried),
+            None => connection.send(&message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

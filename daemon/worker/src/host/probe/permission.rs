@@ -1,0 +1,130 @@
+//! Whether a probe may be made: what is asked for makes sense, is granted, and there is room for it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use mainstay_protocol::{Origin, ProbeGrant, peer_address};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Duration;
+
+use super::PER_RUN;
+use super::failure::invalid;
+use crate::bindings::common::Endpoint;
+use crate::bindings::network::Options;
+use crate::bindings::probe::Error;
+use crate::host::State;
+use crate::host::dial::Dial;
+use crate::text::one_line;
+
+/// A probe that may be made.
+#[derive(Debug)]
+pub(super) struct Permitted {
+    /// The way to the peer.
+    pub(super) dial: Dial,
+    /// How long it may take.
+    pub(super) limit: Duration,
+    /// Its place among the probes that go on at the same time.
+    pub(super) _slot: OwnedSemaphorePermit,
+}
+
+impl State {
+    /// Checks arguments, grant and quotas, in this order: an address that is none is no denial.
+    pub(super) fn may_probe(
+        &mut self,
+        function: &'static str,
+        to: &Endpoint,
+        options: &Options,
+    ) -> Result<Permitted, Error> {
+        self.begin_probe(function);
+        let address = peer_address(&to.address).filter(|_| to.port != 0);
+        let peer = SocketAddr::new(address.ok_or(Error::InvalidAddress)?, to.port);
+        let origin = origin(options, peer.ip())?;
+        let granted = self.grants.probe.allows(peer.ip(), peer.port());
+        if !granted && self.target != Some(peer) {
+            let covers = self.grants.probe.covers(peer.ip());
+            return Err(self.deny_probe(&format!("{function} {peer}"), |grant| {
+                if !covers {
+                    grant.addresses.push(peer.ip().to_string());
+                }
+                if !grant.ports.contains(&peer.port()) {
+                    grant.ports.push(peer.port());
+                }
+            }));
+        }
+        self.may_come_from(function, &origin)?;
+        let slot = self.probe_slot()?;
+        let dial = Dial {
+            plugin: self.grants.plugin.clone(),
+            to: peer,
+            origin,
+        };
+        Ok(Permitted {
+            dial,
+            limit: self.time_for(options),
+            _slot: slot,
+        })
+    }
+
+    /// Counts a call.
+    pub(super) fn begin_probe(&mut self, function: &'static str) {
+        self.tally.call(function);
+        self.probed += 1;
+    }
+
+    /// Whether the source and the mark are granted.
+    pub(super) fn may_come_from(&self, function: &str, origin: &Origin) -> Result<(), Error> {
+        if self.grants.probe.allows_origin(origin) {
+            return Ok(());
+        }
+        let source = origin.source.map(|source| format!(" from {source}"));
+        let mark = origin.fwmark.map(|mark| format!(" with mark {mark}"));
+        let (source, mark) = (source.unwrap_or_default(), mark.unwrap_or_default());
+        Err(
+            self.deny_probe(&format!("{function}{source}{mark}"), |grant| {
+                grant.sources.extend(origin.source);
+                grant.sources.dedup();
+                grant.fwmarks.extend(origin.fwmark);
+                grant.fwmarks.dedup();
+            }),
+        )
+    }
+
+    /// A place among the probes of this run, and of all.
+    pub(super) fn probe_slot(&self) -> Result<OwnedSemaphorePermit, Error> {
+        if self.probed > PER_RUN {
+            return Err(Error::TooMany);
+        }
+        let slots = self.shared.probes.0.clone();
+        slots.try_acquire_owned().map_err(|_| Error::TooMany)
+    }
+
+    /// Notes a denial, with the line that would grant it.
+    pub(super) fn deny_probe(&self, call: &str, amend: impl FnOnce(&mut ProbeGrant)) -> Error {
+        let line = self.grants.probe_line(amend);
+        self.tally.deny(one_line(call, 128), line);
+        Error::NotPermitted
+    }
+
+    /// How long a probe may take.
+    pub(super) fn time_for(&self, options: &Options) -> Duration {
+        Duration::from_millis(options.timeout_ms.into()).min(self.remaining())
+    }
+}
+
+/// Where a probe is to come from.
+pub(super) fn origin(options: &Options, peer: IpAddr) -> Result<Origin, Error> {
+    if let Some(attribute) = options.attributes.first() {
+        return Err(invalid(&format!("there is no option {}", attribute.key)));
+    }
+    let source = options.source.as_deref().map(|text| {
+        let source = peer_address(text);
+        source.ok_or_else(|| invalid(&format!("the source {text} is no address")))
+    });
+    let source = source.transpose()?;
+    if source.is_some_and(|source| source.is_ipv4() != peer.is_ipv4()) {
+        return Err(invalid("source and peer are not of one family"));
+    }
+    Ok(Origin {
+        source,
+        fwmark: options.fwmark,
+    })
+}

@@ -1,0 +1,69 @@
+//! What comes from a peer, up to a bound or a byte string.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::BYTES;
+
+/// When enough was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Enough<'a> {
+    most: usize,
+    until: Option<&'a [u8]>,
+}
+
+impl<'a> Enough<'a> {
+    /// At this many bytes, never more than 64 KiB, or when this byte string was seen; an empty one is none.
+    pub(super) fn new(most: u32, until: Option<&'a [u8]>) -> Self {
+        Self {
+            most: (most as usize).min(BYTES),
+            until: until.filter(|until| !until.is_empty()),
+        }
+    }
+
+    /// Bytes, at most.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Whether these bytes hold what is waited for, if anything is.
+    pub(super) fn is_in(&self, bytes: &[u8]) -> bool {
+        self.until.is_none_or(|until| find(bytes, until).is_some())
+    }
+}
+
+/// Reads until the reply is enough, or ends.
+pub(super) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    enough: Enough<'_>,
+) -> io::Result<Vec<u8>> {
+    let mut reply = Vec::new();
+    let mut chunk = [0; 4096];
+    while reply.len() < enough.most {
+        let room = chunk.len().min(enough.most - reply.len());
+        let received = stream.read(&mut chunk[..room]).await?;
+        if received == 0 {
+            break;
+        }
+        // What is waited for may begin in what was there before.
+        let from = reply
+            .len()
+            .saturating_sub(enough.until.map_or(0, |u| u.len() - 1));
+        reply.extend_from_slice(&chunk[..received]);
+        if enough
+            .until
+            .is_some_and(|until| find(&reply[from..], until).is_some())
+        {
+            break;
+        }
+    }
+    Ok(reply)
+}
+
+/// Where a byte string that is not empty begins.
+pub(super) fn find(bytes: &[u8], sought: &[u8]) -> Option<usize> {
+    bytes
+        .windows(sought.len())
+        .position(|window| window == sought)
+}
