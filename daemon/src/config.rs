@@ -49,6 +49,7 @@ use table::Table;
 use uses::Plugins;
 
 use crate::code::Plan;
+use crate::hooks::Subscription;
 
 /// What the configuration cannot say itself.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +85,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// For the worker; the generation is the caller's to set.
     pub(crate) plan: Plan,
+    /// What the hooks are told of.
+    pub(crate) subscriptions: Vec<Subscription>,
     /// What somebody should look at.
     pub(crate) warnings: Vec<Problem>,
     places: Places,
@@ -204,6 +207,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
     Some(Config {
         node: node.map_or_else(search::host_name, str::to_owned),
         places: Places::new(plugins.places, &checks, &hooks),
+        subscriptions: hooks.iter().map(|hook| hook.subscription.clone()).collect(),
         plan: Plan {
             load: Load {
                 generation: 0,

@@ -1,29 +1,32 @@
-//! Transitions on their way to the hooks: after the fact, in order, at least once while there is
-//! room, and never in the way of the engine.
+//! Events on their way to the hooks: after the fact, in order, at least once while there is room, and
+//! never in the way of the engine.
 
+mod event;
 mod queue;
 mod sender;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use mainstay_core::event::Transition;
-use mainstay_protocol::{Event, EventPayload, RouterTransition};
+use mainstay_core::time::Realtime;
+use mainstay_protocol::{DaemonPhase, Event};
 
+pub(crate) use event::Kind;
 pub(crate) use queue::Fate;
 use queue::Queue;
-pub(crate) use sender::{Happened, TransitionSender, channel};
+pub(crate) use sender::{EventSender, channel};
 
-/// Bytes of a cause that a hook is told; the rest is in the log.
-const CAUSE_LIMIT: usize = 1024;
+/// Events that one hook has in the worker at a time; those of other sources wait here. The worker
+/// makes two calls of hooks at a time.
+const UNDER_WAY: usize = 2;
 
 /// A hook, and what it wants to hear of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Subscription {
     /// Name of the hook in the worker's load.
     pub(crate) hook: String,
-    /// Names of the routers; `None` for all.
-    pub(crate) routers: Option<BTreeSet<String>>,
+    /// What it hears of.
+    pub(crate) kinds: BTreeSet<Kind>,
     /// For how long an event is tried, from the first try.
     pub(crate) deadline: Duration,
 }
@@ -32,8 +35,10 @@ pub(crate) struct Subscription {
 #[derive(Debug, Default)]
 pub(crate) struct Hooks {
     subscriptions: Vec<Subscription>,
-    /// By hook and source.
+    /// By hook and source; none is empty.
     queues: BTreeMap<(String, String), Queue>,
+    /// Events of the daemon itself so far.
+    phases: u64,
 }
 
 impl Hooks {
@@ -49,39 +54,74 @@ impl Hooks {
         self.subscriptions = subscriptions;
     }
 
-    /// Puts a transition into the queue of every hook that wants it.
-    pub(crate) fn accept(&mut self, happened: &Happened, now: Instant) {
+    /// Puts an event into the queue of every hook that wants it.
+    pub(crate) fn accept(&mut self, event: &Event, now: Instant) {
+        let kind = Kind::of(event);
         for subscription in &self.subscriptions {
-            let transition = &happened.transition;
-            let wanted = subscription.routers.as_ref();
-            if wanted.is_some_and(|routers| !routers.contains(&transition.router)) {
-                continue;
+            if subscription.kinds.contains(&kind) {
+                self.queues
+                    .entry((subscription.hook.clone(), event.source.clone()))
+                    .or_insert_with(|| Queue::new(subscription.deadline))
+                    .push(event.clone(), now);
             }
-            let event = event(transition, happened.coalesced);
-            self.queues
-                .entry((subscription.hook.clone(), event.source.clone()))
-                .or_insert_with(|| Queue::new(subscription.deadline))
-                .push(event, now);
         }
     }
 
-    /// What is to be sent now to the hooks that the worker `serves`, each with the hook's name.
+    /// As [`Self::accept`], for something of the daemon itself.
+    pub(crate) fn announce(&mut self, phase: DaemonPhase, at: Realtime, now: Instant) {
+        self.phases += 1;
+        self.accept(&event::of_daemon(phase, self.phases, at), now);
+    }
+
+    /// What is to be sent now to the hooks that the worker `serves`, each with the hook's name. Of
+    /// the sources of a hook those come first whose events wait for the longest.
     pub(crate) fn due(
         &mut self,
         now: Instant,
         serves: impl Fn(&str) -> bool,
     ) -> Vec<(String, Event)> {
-        let queues = self.queues.iter_mut();
-        queues
-            .filter(|((hook, _), _)| serves(hook))
-            .filter_map(|((hook, _), queue)| Some((hook.clone(), queue.due(now)?)))
-            .collect()
+        self.queues.retain(|_, queue| {
+            queue.expire(now);
+            queue.len() > 0
+        });
+        let mut room = Room::default();
+        let mut ready = Vec::new();
+        for ((hook, _), queue) in &mut self.queues {
+            if !serves(hook) {
+                continue;
+            }
+            if queue.under_way().is_some() {
+                room.take(hook);
+            } else if queue.next_wake(now).is_some_and(|wake| wake <= now) {
+                ready.push((queue.waiting_since(), hook, queue));
+            }
+        }
+        ready.sort_by_key(|(since, ..)| *since);
+        let mut due = Vec::new();
+        for (_, hook, queue) in ready {
+            if room.has(hook)
+                && let Some(event) = queue.due(now)
+            {
+                room.take(hook);
+                due.push((hook.clone(), event));
+            }
+        }
+        due
     }
 
     /// When [`Self::due`] has something to say without anything else happening.
     pub(crate) fn next_wake(&self, now: Instant, serves: impl Fn(&str) -> bool) -> Option<Instant> {
-        let queues = self.queues.iter().filter(|((hook, _), _)| serves(hook));
-        queues.filter_map(|(_, queue)| queue.next_wake(now)).min()
+        let mut room = Room::default();
+        let served = || self.queues.iter().filter(|((hook, _), _)| serves(hook));
+        for ((hook, _), queue) in served() {
+            if queue.under_way().is_some() {
+                room.take(hook);
+            }
+        }
+        served()
+            .filter(|((hook, _), queue)| room.has(hook) || queue.under_way().is_some())
+            .filter_map(|(_, queue)| queue.next_wake(now))
+            .min()
     }
 
     /// The worker answered for an event of this hook.
@@ -128,44 +168,17 @@ impl Hooks {
     }
 }
 
-/// A transition as the contract with plugins has it. The state `initialize` that a router ends in
-/// is `stopped` there.
-fn event(transition: &Transition, coalesced: bool) -> Event {
-    let mut cause = transition.why();
-    cause.truncate(cause.floor_char_boundary(CAUSE_LIMIT));
-    Event {
-        sequence: transition.sequence,
-        source: format!("router/{}/{}", transition.router, transition.family),
-        at_unix_ms: transition.at_unix_ms.0,
-        queued_ms: 0,
-        coalesced,
-        payload: EventPayload::Router(RouterTransition {
-            router: transition.router.clone(),
-            family: transition.family.to_string(),
-            interface: transition.interface.clone(),
-            id: transition.id,
-            from: transition.from.to_string(),
-            to: after(transition),
-            priority: transition.priority,
-            addresses: transition
-                .addresses
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            cause,
-        }),
-    }
-}
+/// How many events each hook has in the worker.
+#[derive(Default)]
+struct Room<'a>(BTreeMap<&'a str, usize>);
 
-fn after(transition: &Transition) -> String {
-    use mainstay_core::event::{Cause, RouterState};
-    let ended = transition
-        .causes
-        .iter()
-        .any(|cause| matches!(cause, Cause::Stop | Cause::Removed));
-    match transition.to {
-        RouterState::Initialize if ended => "stopped".to_owned(),
-        state => state.to_string(),
+impl<'a> Room<'a> {
+    fn take(&mut self, hook: &'a str) {
+        *self.0.entry(hook).or_default() += 1;
+    }
+
+    fn has(&self, hook: &str) -> bool {
+        self.0.get(hook).is_none_or(|taken| *taken < UNDER_WAY)
     }
 }
 

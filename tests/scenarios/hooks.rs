@@ -1,10 +1,13 @@
 //! Hooks are told of every transition of their router, in order, after it happened.
 
 use anyhow::{Context, Result};
+use mainstay_lab::capture::longest_gap;
 use mainstay_lab::mainstay;
 use mainstay_lab::node::Implementation::Mainstay;
 use mainstay_lab::node::{Router, VIRTUAL};
+use mainstay_lab::watch::AddressWatch;
 use mainstay_lab::{process, wait};
+use mainstay_worker_tests::guest;
 use nix::sys::signal::{Signal, kill};
 
 use crate::setup::{LONG, Stage, Which, lacking};
@@ -105,4 +108,130 @@ fn at_least_once_when_the_worker_dies() -> Result<()> {
         Ok(told == expected(3))
     })
     .with_context(|| format!("told of {told:?}"))
+}
+
+/// A check that is healthy and unhealthy in turns, and degraded when it has a second for it.
+fn turncoat() -> Vec<u8> {
+    guest::check(
+        "",
+        "(call $report
+           (if (result i32) (i32.ge_u (i32.load offset=68 (local.get $request)) (i32.const 1000))
+             (then (i32.const 1))
+             (else (i32.shl
+               (i32.and (i32.load8_u offset=72 (local.get $request)) (i32.const 1))
+               (i32.const 1))))
+           (i32.const 0) (i32.const 0))",
+    )
+}
+
+/// A hook that takes 30 ms of its second and then logs the check and what became of it, and whether
+/// events were merged.
+fn slow() -> Vec<u8> {
+    let items = r#"
+        (import "mainstay:plugin/log@0.1.0" "write" (func $write (param i32 i32 i32 i32 i32)))
+        (import "mainstay:plugin/budget@0.1.0" "remaining-ms" (func $left (result i32)))
+        (data (i32.const 0) "merged") (data (i32.const 8) "single")
+        (data (i32.const 16) "check") (data (i32.const 24) "to")"#;
+    let body = r#"(func (export "mainstay:plugin/hook@0.1.0#on-event") (param $event i32) (result i32)
+        (loop $wait (br_if $wait (i32.gt_u (call $left) (i32.const 970))))
+        (i32.store (i32.const 100) (i32.const 16)) (i32.store (i32.const 104) (i32.const 5))
+        (i64.store (i32.const 108) (i64.load offset=36 align=4 (local.get $event)))
+        (i32.store (i32.const 116) (i32.const 24)) (i32.store (i32.const 120) (i32.const 2))
+        (i64.store (i32.const 124) (i64.load offset=56 align=4 (local.get $event)))
+        (call $write (i32.const 2)
+          (select (i32.const 0) (i32.const 8) (i32.load8_u offset=28 (local.get $event)))
+          (i32.const 6) (i32.const 100) (i32.const 2))
+        (i32.const 1024))"#;
+    guest::component("hook", &guest::module(items, body))
+}
+
+/// A hook that traps at whatever it is told.
+fn trapping() -> Vec<u8> {
+    let body = r#"(func (export "mainstay:plugin/hook@0.1.0#on-event") (param i32) (result i32) unreachable)"#;
+    guest::component("hook", &guest::module("", body))
+}
+
+/// Ten checks that turn every 10 ms, a thousand events a second, for a hook that is slow and one that
+/// traps. Neither the router nor the daemon's memory knows of it, and in the end the slow hook has
+/// been told how each check stands.
+#[test]
+fn a_storm_leaves_memory_flat_and_tells_the_last_state() -> Result<()> {
+    if lacking(
+        "hooks_a_storm_leaves_memory_flat_and_tells_the_last_state",
+        &[Mainstay],
+    ) {
+        return Ok(());
+    }
+    const CHECKS: usize = 10;
+    let mut stage = Stage::pair(Router::fast)?;
+    let mut plugins = mainstay::configuration(&Router::fast(100));
+    for (name, component) in [
+        ("turncoat", turncoat()),
+        ("slow", slow()),
+        ("trap", trapping()),
+    ] {
+        let file = stage.a.host().files().join(format!("{name}.wasm"));
+        std::fs::write(&file, component)?;
+        plugins += &format!(
+            "\n[[plugin]]\nname = \"{name}\"\nfile = {file:?}\nlimits.log-lines-per-minute = 100000\n"
+        );
+    }
+    for hook in ["slow", "trap"] {
+        plugins +=
+            &format!("\n[[hook]]\nplugin = \"{hook}\"\ntimeout = \"1s\"\nevents = [\"check\"]\n");
+    }
+    let with_checks = |timing: &str| {
+        let checks = (0..CHECKS).map(|number| {
+            format!("\n[[check]]\nname = \"c{number}\"\nplugin = \"turncoat\"\n{timing}\nrise = 1\nfall = 1\n")
+        });
+        plugins.clone() + &checks.collect::<String>()
+    };
+    stage
+        .a
+        .configure(&with_checks("interval = \"10ms\"\ntimeout = \"10ms\""))?;
+    stage.start()?;
+    let watch = AddressWatch::on(stage.a.host())?;
+    stage.capture.clear();
+
+    let daemon = stage.a.process()?.pid();
+    let resident_after = |runs: u64| {
+        wait::until_true(LONG, "the checks have turned so often", || {
+            Ok(stage.a.check("c0")?["runs"].as_u64() > Some(runs))
+        })?;
+        process::resident(daemon)
+    };
+    // By then the queues are full.
+    let before = resident_after(200)?;
+    let after = resident_after(1_000)?;
+    assert!(after < before + (2 << 20), "from {before} to {after} bytes");
+
+    stage
+        .a
+        .configure(&with_checks("interval = \"1h\"\ntimeout = \"1s\""))?;
+    let output = stage.a.reload()?;
+    assert!(output.status.success(), "{output:?}");
+    let told = |check: usize, to: &str| {
+        // The fields are quoted once more as one field of the log.
+        let fields = format!(r#"check=\"c{check}\" to=\"{to}\""#);
+        let log = stage.a.log()?;
+        anyhow::Ok(
+            log.lines()
+                .filter(|line| line.contains(&fields))
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )
+    };
+    for check in 0..CHECKS {
+        wait::until_true(2 * LONG, "the slow hook is told of the last state", || {
+            Ok(!told(check, "degraded")?.is_empty())
+        })?;
+        let last = told(check, "degraded")?;
+        assert!(last.iter().all(|line| line.contains("merged")), "{last:?}");
+        assert!(!told(check, "healthy")?.is_empty());
+    }
+    let seen = stage.capture.seen().from(stage.a.host().address());
+    let gap = longest_gap(&seen);
+    assert!(gap < 2 * Router::fast(100).interval, "a gap of {gap:?}");
+    assert_eq!(watch.of(VIRTUAL), []);
+    Ok(())
 }

@@ -199,6 +199,18 @@ pub fn children(pid: Pid) -> Result<Vec<Pid>> {
     Ok(found)
 }
 
+/// Bytes of a process that are in memory now.
+///
+/// # Errors
+/// When it has ended.
+pub fn resident(pid: Pid) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kilobytes: u64 = kilobytes.context("no VmRSS")?.parse()?;
+    Ok(kilobytes << 10)
+}
+
 /// The name of a process, as `ps -o comm` shows it.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use listening::Listening;
 use crate::action::{ActionId, Actions, Effect};
 use crate::address::{InterfaceIndex, Prefix};
 use crate::deadlines::{Deadlines, Holder};
-use crate::event::Cause;
+use crate::event::{Cause, Event};
 use crate::health::{Check, Checks};
 use crate::input::{Command, Failure, Input, Packet, Verdict};
 use crate::interfaces::Interfaces;
@@ -247,6 +247,9 @@ impl Engine {
             return;
         };
         let name = check.name().to_owned();
+        if let Some(change) = check.change(now.realtime) {
+            self.outbox.push(Effect::Event(Event::Check(change)));
+        }
         if let Some(record) = check.record() {
             self.outbox.push(Effect::Remember(Record::Check(record)));
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::address::{Family, Prefix};
+use crate::status::CheckState;
 use crate::time::{Now, Realtime, Time};
 
 /// Something people and hooks are told.
@@ -14,6 +15,8 @@ use crate::time::{Now, Realtime, Time};
 pub enum Event {
     /// A virtual router changed its state.
     Transition(Transition),
+    /// A check has another word.
+    Check(CheckChange),
     /// Something that deserves a line in the log but changes no state.
     Notice(Notice),
 }
@@ -44,6 +47,23 @@ pub struct Transition {
     pub causes: Vec<Cause>,
     /// When, on the boot-time clock.
     pub at: Time,
+    /// When, on the wall.
+    pub at_unix_ms: Realtime,
+}
+
+/// A change of what a check stands for, after rise, fall and `on-error`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckChange {
+    /// Increases by one per check, from 1 after a start.
+    pub sequence: u64,
+    /// Name of the check.
+    pub check: String,
+    /// What it stood for before; nothing the first time since the start.
+    pub from: Option<CheckState>,
+    /// What it stands for: healthy, degraded, unhealthy, or unknown when no report counts any more.
+    pub to: CheckState,
+    /// Its message, one line.
+    pub message: String,
     /// When, on the wall.
     pub at_unix_ms: Realtime,
 }

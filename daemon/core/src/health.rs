@@ -1,17 +1,20 @@
 //! Checks: from verdicts to "in service" or not, with rise, fall, staleness and `on-error`.
 
 mod complaint;
+mod told;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use complaint::Complaint;
+pub(crate) use told::Told;
 
+use crate::event::CheckChange;
 use crate::input::{Outcome, Status, Verdict, WeightChange};
 use crate::record::CheckRecord;
 use crate::settings::{CheckSettings, Initial, OnError};
 use crate::status::{CheckState, CheckStatus};
-use crate::time::Time;
+use crate::time::{Realtime, Time};
 
 /// Longest message that is remembered across a crash, in bytes.
 const REMEMBERED_MESSAGE: usize = 128;
@@ -23,7 +26,10 @@ pub(crate) struct Check {
     last: CheckState,
     message: String,
     complaint: Complaint,
-    degraded: Complaint,
+    degraded_told: Complaint,
+    told: Told,
+    /// Whether the last report of being in service was a degraded one.
+    degraded: bool,
     in_service: bool,
     weight: WeightChange,
     /// Whether a report has ever decided, in this process or one before it.
@@ -63,7 +69,9 @@ impl Check {
             last: CheckState::Unknown,
             message: "no report yet".to_owned(),
             complaint: Complaint::default(),
-            degraded: Complaint::default(),
+            degraded_told: Complaint::default(),
+            told: Told::default(),
+            degraded: false,
             weight: WeightChange::Unchanged,
             decided: false,
             stale: false,
@@ -101,6 +109,16 @@ impl Check {
         self.settings = settings;
     }
 
+    /// What hooks know of the check of its name: what goes on under that name goes on from there.
+    pub(crate) fn take_told(&mut self) -> Told {
+        std::mem::take(&mut self.told)
+    }
+
+    /// The same, whatever else the check was before.
+    pub(crate) fn set_told(&mut self, told: Told) {
+        self.told = told;
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.settings.name
     }
@@ -128,6 +146,9 @@ impl Check {
                     Status::Degraded => CheckState::Degraded,
                     Status::Unhealthy => CheckState::Unhealthy,
                 };
+                if status != Status::Unhealthy {
+                    self.degraded = status == Status::Degraded;
+                }
                 self.weight = weight;
                 self.message = message;
                 self.complaint.settle();
@@ -160,11 +181,11 @@ impl Check {
                 ..
             } => {
                 // Told once until it is over, however its words vary.
-                let due = self.degraded.is_due("degraded", now);
+                let due = self.degraded_told.is_due("degraded", now);
                 return due.then(|| format!("degraded: {message}"));
             }
             Outcome::Report { .. } => {
-                self.degraded.settle();
+                self.degraded_told.settle();
                 return None;
             }
             Outcome::NotRun { .. } => return None,
@@ -177,6 +198,17 @@ impl Check {
         self.complaint
             .is_due(message, now)
             .then(|| format!("gives no verdict: {message}; on-error = \"{on_error}\""))
+    }
+
+    /// What hooks are to be told, when it is something else than the last time.
+    pub(crate) fn change(&mut self, at: Realtime) -> Option<CheckChange> {
+        let to = match (self.decided, self.in_service, self.degraded) {
+            (false, _, _) => CheckState::Unknown,
+            (true, false, _) => CheckState::Unhealthy,
+            (true, true, true) => CheckState::Degraded,
+            (true, true, false) => CheckState::Healthy,
+        };
+        self.told.change(&self.settings.name, to, &self.message, at)
     }
 
     /// When the last report stops to count, or the probation ends.
@@ -251,6 +283,7 @@ impl Check {
     /// Counts what is no report as one that says nothing of a weight.
     fn settle(&mut self, healthy: bool, now: Time) {
         self.weight = WeightChange::Unchanged;
+        self.degraded = false;
         self.count(healthy, now);
     }
 

@@ -1,6 +1,7 @@
 //! What people see of the engine: the document behind `mainstay status --json`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -155,6 +156,18 @@ pub enum CheckState {
     Error,
     /// No report yet, or none that is young enough.
     Unknown,
+}
+
+impl fmt::Display for CheckState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+            Self::Error => "error",
+            Self::Unknown => "unknown",
+        })
+    }
 }
 
 /// Why a router is in its state: `mainstay explain`.

@@ -41,9 +41,9 @@ mod sealed;
 mod unknown_key;
 
 pub use message::{
-    CheckSpec, CompileFault, Event, EventPayload, Fault, FaultKind, FromWorker, HookSpec, Load,
-    LoadFault, LogLevel, Outcome, PluginInfo, Report, RouterTransition, Run, RunReport, Status,
-    Subject, ToWorker, WeightChange, Wish,
+    CheckChange, CheckSpec, CompileFault, DaemonPhase, Event, EventPayload, Fault, FaultKind,
+    FromWorker, HookSpec, Load, LoadFault, LogLevel, Outcome, PluginInfo, Report, RouterTransition,
+    Run, RunReport, Status, Subject, ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
 pub use probe_rules::{ProbeRules, canonical, peer_address};

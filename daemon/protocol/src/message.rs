@@ -417,6 +417,37 @@ pub struct Event {
 pub enum EventPayload {
     /// A virtual router changed state.
     Router(RouterTransition),
+    /// A check stands for something else.
+    Check(CheckChange),
+    /// The daemon itself.
+    Daemon(DaemonPhase),
+}
+
+/// `hook.check-change` of the contract.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CheckChange {
+    /// Its name.
+    pub check: String,
+    /// Before: `healthy`, `degraded`, `unhealthy` or `unknown`; nothing the first time since the
+    /// daemon's start.
+    pub from: Option<String>,
+    /// Now.
+    pub to: String,
+    /// Its message, one line.
+    pub message: String,
+}
+
+/// `hook.daemon-phase` of the contract.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DaemonPhase {
+    /// Its first configuration is in force.
+    Started,
+    /// Another configuration is in force.
+    Reloaded,
+    /// It ends.
+    Stopping,
 }
 
 /// A transition of a virtual router.

@@ -1,5 +1,6 @@
 //! `[[hook]]`: a use of a plugin that is told what happened.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay_protocol::HookSpec;
@@ -10,12 +11,19 @@ use super::names::Unique;
 use super::plugin::TIMEOUT;
 use super::table::{Spot, Table};
 use super::uses::Plugins;
+use super::value::Value;
+use crate::hooks::{Kind, Subscription};
 
 /// How long one call may take.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// For how long an event is tried to be delivered, at least.
+const LEAST_DEADLINE: Duration = Duration::from_secs(5);
+
 /// A hook as the worker wants it, and where its parts stand.
 pub(super) struct Hook<'a> {
+    /// What it is told of.
+    pub(super) subscription: Subscription,
     /// For the worker.
     pub(super) worker: HookSpec,
     /// Where it stands.
@@ -33,20 +41,9 @@ pub(super) fn read<'a>(
     let name = table.take("name");
     let plugin = table.require("plugin", "\"log\"");
     let settings = json::settings(table.take("settings"));
-    if let Some(events) = table.take("events") {
-        let chosen = events.list(|event| event.one_of(&[("router", ())]));
-        if chosen.is_empty()
-            && events
-                .content()
-                .as_array()
-                .is_some_and(|list| list.is_empty())
-        {
-            events.spot.error(
-                "a hook without events is never called",
-                Some("for example events = [\"router\"]".to_owned()),
-            );
-        }
-    }
+    let kinds = table
+        .take("events")
+        .map_or_else(|| BTreeSet::from([Kind::Router]), |value| kinds(&value));
     let timeout = table.take("timeout").map_or(Some(None), |value| {
         value.duration(TIMEOUT[0]..=TIMEOUT[1]).map(Some)
     });
@@ -64,14 +61,50 @@ pub(super) fn read<'a>(
     );
     let used = plugins.serve(&plugin, &name, &settings.json)?;
     let ceiling = used.timeout.unwrap_or(Duration::MAX);
+    let timeout = timeout?.unwrap_or(DEFAULT_TIMEOUT).min(ceiling);
     unique.then_some(Hook {
+        subscription: Subscription {
+            hook: name.clone(),
+            kinds,
+            deadline: LEAST_DEADLINE.max(timeout),
+        },
         worker: HookSpec {
             name,
             plugin: used.plugin,
             settings: settings.json.clone(),
-            timeout_ms: milliseconds(timeout?.unwrap_or(DEFAULT_TIMEOUT).min(ceiling)),
+            timeout_ms: milliseconds(timeout),
         },
         spot,
         settings,
     })
+}
+
+/// The kinds of events that a hook asks for.
+fn kinds(events: &Value<'_>) -> BTreeSet<Kind> {
+    let none = events
+        .content()
+        .as_array()
+        .is_some_and(|list| list.is_empty());
+    if none {
+        events.spot.error(
+            "a hook without events is never called",
+            Some("for example events = [\"router\"]".to_owned()),
+        );
+    }
+    events.list(kind).into_iter().collect()
+}
+
+fn kind(event: &Value<'_>) -> Option<Kind> {
+    if let Some("quorum" | "server") = event.content().as_str() {
+        event.spot.error(
+            "there are no virtual servers yet, so this would never happen",
+            Some("there are \"router\", \"check\" and \"daemon\"".to_owned()),
+        );
+        return None;
+    }
+    event.one_of(&[
+        ("router", Kind::Router),
+        ("check", Kind::Check),
+        ("daemon", Kind::Daemon),
+    ])
 }

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use mainstay_protocol::{Event, EventPayload};
+use mainstay_protocol::Event;
+
+use super::event;
 
 /// Events that wait, at most. Beyond that the youngest two become one.
 pub(crate) const CAPACITY: usize = 64;
@@ -11,8 +13,9 @@ pub(crate) const CAPACITY: usize = 64;
 /// Pause after the first failure; doubles with each further one of the same event.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long an answer may take before the event counts as failed: more than any hook may run.
-const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+/// How long an answer may take before the event counts as failed: twice as long as any hook may run,
+/// since a call may wait for another one.
+const ANSWER_LIMIT: Duration = Duration::from_secs(600);
 
 /// Workers that may die while they deliver one event, before the event is given up.
 const WORKERS_PER_EVENT: u32 = 3;
@@ -78,22 +81,16 @@ impl Queue {
 
     /// Appends an event. In a full queue it takes the place of the youngest: the hook then sees the
     /// last state, with `coalesced`.
-    pub(crate) fn push(&mut self, mut event: Event, now: Instant) {
+    pub(crate) fn push(&mut self, event: Event, now: Instant) {
         if self.waiting.len() < CAPACITY {
             self.waiting.push_back(Waiting { event, since: now });
         } else if let Some(last) = self.waiting.back_mut() {
-            event.coalesced = true;
-            // From where the hook last saw the router to where it is now.
-            let EventPayload::Router(merged) = &mut event.payload;
-            let EventPayload::Router(earlier) = &last.event.payload;
-            merged.from.clone_from(&earlier.from);
-            last.event = event;
+            event::merge(&mut last.event, event);
         }
     }
 
     /// The event to send now, if any. It is then under way.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Event> {
-        self.expire(now);
         let first = self.waiting.front()?;
         match &mut self.trial {
             None => {
@@ -177,8 +174,13 @@ impl Queue {
         Fate::Again
     }
 
+    /// Since when the first event waits.
+    pub(crate) fn waiting_since(&self) -> Option<Instant> {
+        self.waiting.front().map(|first| first.since)
+    }
+
     /// Counts an event as failed whose answer is overdue.
-    fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         let Some(trial) = &self.trial else { return };
         if let Step::Sent { at } = trial.step
             && at + ANSWER_LIMIT <= now
@@ -196,7 +198,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
-    use mainstay_protocol::RouterTransition;
+    use mainstay_protocol::{EventPayload, RouterTransition};
 
     use super::*;
 
@@ -243,7 +245,9 @@ mod tests {
         let last = delivered.last().unwrap();
         assert_eq!((last.sequence, last.coalesced), (1_000, true));
         assert!(!delivered[CAPACITY - 2].coalesced);
-        let EventPayload::Router(transition) = &last.payload;
+        let EventPayload::Router(transition) = &last.payload else {
+            panic!("{last:?}");
+        };
         assert_eq!(transition.from, "state 63");
         assert_eq!(transition.to, "state 1000");
     }
@@ -315,6 +319,7 @@ mod tests {
         queue.push(event(2), now);
         assert_eq!(queue.due(now).unwrap().sequence, 1);
         let wake = queue.next_wake(now).unwrap();
+        queue.expire(wake);
         assert_eq!(queue.due(wake).unwrap().sequence, 2);
     }
 }

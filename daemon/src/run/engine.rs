@@ -74,7 +74,7 @@ impl EngineThread {
             {
                 self.handle(Input::Tick);
             }
-            self.outlets.transitions.flush();
+            self.outlets.hooks.flush();
             self.feed_watchdog();
         }
         Ok(self.engine.owned_addresses())

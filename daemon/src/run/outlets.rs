@@ -11,7 +11,7 @@ use mainstay_kernel::route;
 use tokio::sync::mpsc;
 
 use super::sockets::Sockets;
-use crate::hooks::TransitionSender;
+use crate::hooks::EventSender;
 use crate::resume::ResumePage;
 
 /// Everything that the engine thread can do, none of which waits.
@@ -19,7 +19,8 @@ pub(super) struct Outlets {
     pub(super) sockets: Sockets,
     pub(super) frames: FrameSocket,
     pub(super) route: mpsc::Sender<route::Request>,
-    pub(super) transitions: TransitionSender,
+    /// What the hooks are to be told.
+    pub(super) hooks: EventSender,
     /// Lines for people.
     pub(super) log: mpsc::Sender<Event>,
     pub(super) page: ResumePage,
@@ -80,8 +81,11 @@ impl Outlets {
                 self.trouble(Trouble::Page, result);
             }
             Effect::Event(event) => {
-                if let Event::Transition(transition) = &event {
-                    self.transitions.send(transition.clone());
+                match &event {
+                    Event::Transition(transition) => self.hooks.transition(transition),
+                    // What people are told of it is a notice.
+                    Event::Check(change) => return self.hooks.check(change),
+                    Event::Notice(_) => {}
                 }
                 self.tell(event);
             }

@@ -8,20 +8,16 @@ use std::time::Duration;
 use mainstay_core::input::Input;
 use mainstay_core::settings::Settings;
 use mainstay_kernel::{clock, route};
-use mainstay_protocol::Load;
+use mainstay_protocol::DaemonPhase;
 use tokio::sync::{Mutex, watch};
 
 use super::mailbox::Mailbox;
 use crate::config::{self, Config, Problem};
 use crate::control::{RefusedReload, Response};
 use crate::exit;
-use crate::hooks::Subscription;
 use crate::manifest::{Manifest, Owned};
 use crate::systemd::Notifier;
 use crate::worker::{LoadError, Prepared, Supervisor};
-
-/// For how long an event is tried to be delivered to a hook, at least.
-const HOOK_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Between the first tries for a worker.
 const PAUSES: [Duration; 4] = [
@@ -85,17 +81,26 @@ impl Configuration {
         let load = async {
             if let Some(prepared) = self.prepare_patiently(&state, &config).await? {
                 state.worker = true;
-                let subscriptions = subscriptions(&config.plan.load);
-                self.supervisor.adopt(prepared, subscriptions).await;
+                self.supervisor.adopt(prepared, config.subscriptions).await;
             }
+            self.announce(DaemonPhase::Started).await;
             Ok(summary(&config.settings))
         };
         self.unless_stopping(load).await
     }
 
-    /// From now on nothing is loaded, and what is under way is given up.
+    /// From now on nothing is loaded, and what is under way is given up. Waits for nothing.
     pub(super) fn stop(&self) {
         self.stopping.send_replace(true);
+        let supervisor = Arc::clone(&self.supervisor);
+        let at = clock::now().realtime;
+        tokio::spawn(async move { supervisor.announce(DaemonPhase::Stopping, at).await });
+    }
+
+    /// Tells the hooks.
+    async fn announce(&self, phase: DaemonPhase) {
+        let at = clock::now().realtime;
+        self.supervisor.announce(phase, at).await;
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -189,10 +194,9 @@ impl Configuration {
             .input(Input::Reconfigure(Arc::new(config.settings)));
         if let Some(prepared) = prepared {
             state.worker = true;
-            self.supervisor
-                .adopt(prepared, subscriptions(&config.plan.load))
-                .await;
+            self.supervisor.adopt(prepared, config.subscriptions).await;
         }
+        self.announce(DaemonPhase::Reloaded).await;
         Ok((told, lines(&config.warnings)))
     }
 
@@ -289,17 +293,6 @@ fn summary(settings: &Settings) -> String {
         routers, checks, ..
     } = settings;
     format!("routers: {}, checks: {}", routers.len(), checks.len())
-}
-
-pub(super) fn subscriptions(load: &Load) -> Vec<Subscription> {
-    let hooks = load.hooks.iter();
-    hooks
-        .map(|hook| Subscription {
-            hook: hook.name.clone(),
-            routers: None,
-            deadline: HOOK_DEADLINE.max(Duration::from_millis(hook.timeout_ms)),
-        })
-        .collect()
 }
 
 fn lines(problems: &[Problem]) -> Vec<String> {

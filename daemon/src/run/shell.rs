@@ -105,7 +105,7 @@ async fn serve(
 
     // The engine first: a restart has no time to lose, and no router becomes active before its
     // checks have spoken.
-    let (transition_sender, transitions) = hooks::channel();
+    let (event_sender, events) = hooks::channel();
     let (log_sender, lines) = mpsc::channel(LINES);
     let (request_sender, requests) = mpsc::channel(REQUESTS);
     let (mailbox, inbox) = mailbox()?;
@@ -117,7 +117,7 @@ async fn serve(
             sockets: Sockets::default(),
             frames: FrameSocket::open().context("no socket for gratuitous ARP")?,
             route: request_sender,
-            transitions: transition_sender,
+            hooks: event_sender,
             log: log_sender,
             page,
             troubles: Troubles::default(),
@@ -131,8 +131,8 @@ async fn serve(
     let verdicts = mailbox.clone();
     let supervisor = Arc::new(Supervisor::spawn(
         with_cache(options),
-        super::reload::subscriptions(&config.plan.load),
-        transitions,
+        config.subscriptions.clone(),
+        events,
         Box::new(move |verdict| verdicts.input(Input::Verdict(verdict))),
     ));
     let configuration = Arc::new(Configuration::new(
@@ -312,6 +312,7 @@ async fn log(mut lines: mpsc::Receiver<Event>) {
                 transition.to,
                 transition.why(),
             ),
+            Event::Check(_) => {}
             Event::Notice(notice) if notice.loud => {
                 tracing::warn!("{}: {}", notice.subject, notice.message);
             }

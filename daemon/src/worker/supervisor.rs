@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay_core::input::Verdict;
+use mainstay_core::time::Realtime;
+use mainstay_protocol::{DaemonPhase, Event};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -17,7 +19,7 @@ use super::WorkerStatus;
 use super::source::{Source, Worker};
 use super::start::LoadError;
 use crate::code::{Codes, Plan};
-use crate::hooks::{Happened, Subscription};
+use crate::hooks::Subscription;
 use actor::Actor;
 
 /// Where verdicts go. Called on the runtime's thread; must not block.
@@ -43,18 +45,18 @@ pub(crate) struct Prepared {
 #[derive(Debug)]
 enum Order {
     Adopt(Box<Prepared>, Vec<Subscription>),
+    Announce(DaemonPhase, Realtime),
     Drain(oneshot::Sender<()>),
 }
 
 impl Supervisor {
     /// Starts the task on the present runtime. There is no worker before the first
     /// [`Self::adopt`], but what happens until then waits for the hooks of these subscriptions.
-    /// Transitions come in over `transitions` and go to the hooks, verdicts go
-    /// out through `outlet`.
+    /// What happens comes in over `events` and goes to the hooks, verdicts go out through `outlet`.
     pub(crate) fn spawn(
         source: Source,
         subscriptions: Vec<Subscription>,
-        transitions: Receiver<Happened>,
+        events: Receiver<Event>,
         outlet: Outlet,
     ) -> Self {
         let (orders, incoming) = mpsc::channel(1);
@@ -64,7 +66,7 @@ impl Supervisor {
             subscriptions,
             outlet,
             incoming,
-            transitions,
+            events,
             tell,
         );
         Self {
@@ -93,6 +95,11 @@ impl Supervisor {
         let order = Order::Adopt(Box::new(prepared), subscriptions);
         // Fails only when the task has ended, and then there is nothing to serve.
         let _ = self.orders.send(order).await;
+    }
+
+    /// Tells the hooks of something of the daemon itself.
+    pub(crate) async fn announce(&self, phase: DaemonPhase, at: Realtime) {
+        let _ = self.orders.send(Order::Announce(phase, at)).await;
     }
 
     /// What people see of the worker.

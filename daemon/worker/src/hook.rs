@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_protocol::{
-    Event, EventPayload, Fault, FaultKind, FromWorker, HookSpec, RouterTransition, Subject,
+    DaemonPhase, Event, EventPayload, Fault, FaultKind, FromWorker, HookSpec, RouterTransition,
+    Subject,
 };
 use tokio::sync::mpsc;
 
@@ -21,7 +22,7 @@ pub(crate) type Hook = Use<HookSpec>;
 
 /// Events of one source that wait for one hook, at most.
 const QUEUE: usize = 64;
-/// Sources times hooks, at most; the daemon has as many as it has routers.
+/// Sources times hooks with a queue, at most.
 const SOURCES: usize = 4096;
 
 /// The hooks, with a queue for each source that each has had an event of.
@@ -52,6 +53,12 @@ impl Hooks {
             None => "there is no such hook",
             Some(hook) => {
                 let key = (name.clone(), event.source.clone());
+                if self.queues.len() >= SOURCES {
+                    // Those that wait for nothing. A call may be under way, but whoever sends the next
+                    // event of its source has had the answer.
+                    self.queues
+                        .retain(|_, queue| queue.capacity() < queue.max_capacity());
+                }
                 if !self.queues.contains_key(&key) && self.queues.len() < SOURCES {
                     let queue = start_queue(self.context.clone(), hook.clone());
                     self.queues.insert(key.clone(), queue);
@@ -113,17 +120,32 @@ async fn done(context: &Context, hook: String, event: &Event, error: Option<Faul
 
 /// The event in the words of the contract.
 fn translate(hook: &Hook, event: &Event) -> Result<hook::Event, Fault> {
-    let EventPayload::Router(router) = &event.payload;
+    let failed = |message| Fault {
+        kind: FaultKind::Error,
+        message,
+    };
     Ok(hook::Event {
         sequence: event.sequence,
         source: event.source.clone(),
         at_unix_ms: event.at_unix_ms,
         queued_ms: event.queued_ms,
         coalesced: event.coalesced,
-        payload: hook::Payload::Router(transition(router).map_err(|message| Fault {
-            kind: FaultKind::Error,
-            message,
-        })?),
+        payload: match &event.payload {
+            EventPayload::Router(router) => {
+                hook::Payload::Router(transition(router).map_err(failed)?)
+            }
+            EventPayload::Check(change) => hook::Payload::Check(hook::CheckChange {
+                check: change.check.clone(),
+                from: change.from.clone(),
+                to: change.to.clone(),
+                message: change.message.clone(),
+            }),
+            EventPayload::Daemon(phase) => hook::Payload::Daemon(match phase {
+                DaemonPhase::Started => hook::DaemonPhase::Started,
+                DaemonPhase::Reloaded => hook::DaemonPhase::Reloaded,
+                DaemonPhase::Stopping => hook::DaemonPhase::Stopping,
+            }),
+        },
         settings: hook.settings.to_string(),
         deadline_ms: u32::try_from(hook.spec.timeout_ms).unwrap_or(u32::MAX),
         attributes: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Engine;
 use crate::deadlines::Holder;
 use crate::event::Cause;
-use crate::health::{Check, Checks};
+use crate::health::{Check, Checks, Told};
 use crate::record::RouterKey;
 use crate::settings::{CheckSettings, RouterSettings, Settings};
 use crate::time::Now;
@@ -56,8 +56,12 @@ impl Engine {
 
     pub(super) fn replace_checks(&mut self, now: Now, settings: &[CheckSettings]) {
         let mut before: Vec<Check> = std::mem::take(&mut self.checks).into_list();
+        let mut told: HashMap<String, Told> = before
+            .iter_mut()
+            .map(|check| (check.name().to_owned(), check.take_told()))
+            .collect();
         let after = settings.iter().map(|settings| {
-            match before
+            let mut check = match before
                 .iter()
                 .position(|check| check.identity() == settings.identity)
             {
@@ -67,7 +71,9 @@ impl Engine {
                     check
                 }
                 None => Check::new(settings.clone(), None, now.boottime).on_probation(now.boottime),
-            }
+            };
+            check.set_told(told.remove(&settings.name).unwrap_or_default());
+            check
         });
         self.checks = Checks::new(after.collect());
     }

@@ -172,6 +172,27 @@ fn the_weight_of_a_report_goes_with_it() {
 }
 
 #[test]
+fn hooks_are_told_once_after_a_restart_and_when_no_report_counts_any_more() {
+    let change = |check: &mut Check| {
+        let change = check.change(Realtime(0))?;
+        Some((change.sequence, change.from, change.to))
+    };
+    let mut check = Check::new(settings(), None, at(0));
+    assert_eq!(change(&mut check), None);
+    let _ = check.report(report(Status::Healthy), at(1));
+    let record = check.record().unwrap();
+
+    let mut check = Check::new(settings(), Some(&record), at(2));
+    let _ = check.report(report(Status::Healthy), at(3));
+    assert_eq!(change(&mut check), Some((1, None, CheckState::Healthy)));
+    let _ = check.report(report(Status::Unhealthy), at(4));
+    assert_eq!(change(&mut check), None, "it has not fallen");
+    let _ = check.expire(at(60));
+    let gone = Some((2, Some(CheckState::Healthy), CheckState::Unknown));
+    assert_eq!(change(&mut check), gone);
+}
+
+#[test]
 fn what_is_degraded_is_told_once_until_it_is_over() {
     let mut check = Check::new(settings(), None, at(0));
     let outcome = |status, message: &str| Outcome::Report {

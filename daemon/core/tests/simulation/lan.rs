@@ -472,6 +472,9 @@ impl Lan {
                     transition: transition.clone(),
                 });
             }
+            Effect::Event(Event::Check(change)) => {
+                self.note(node, || format!("check {}: {}", change.check, change.to));
+            }
             Effect::Event(Event::Notice(notice)) => {
                 self.note(node, || format!("{}: {}", notice.subject, notice.message));
             }

@@ -455,6 +455,20 @@ impl Bench {
         transitions.collect()
     }
 
+    /// The changes of checks, as `FROM -> TO` with their sequence numbers.
+    pub(crate) fn check_changes(&self) -> Vec<(u64, String)> {
+        let changes = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Event(Event::Check(change)) => {
+                let from = change
+                    .from
+                    .map_or_else(|| "-".to_owned(), |from| from.to_string());
+                Some((change.sequence, format!("{from} -> {}", change.to)))
+            }
+            _ => None,
+        });
+        changes.collect()
+    }
+
     /// The causes of the only transition.
     pub(crate) fn causes(&self) -> Vec<Cause> {
         let transitions = self.transitions();

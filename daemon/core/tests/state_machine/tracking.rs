@@ -220,3 +220,35 @@ fn of_several_weights_only_the_one_that_never_hands_over_is_named() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("disk"), "{warnings:?}");
 }
+
+#[test]
+fn what_is_told_of_a_check_goes_on_under_its_name_after_a_reload() {
+    let mut bench = Bench::new(tracking(Some(-20)));
+    bench.look();
+    bench.judge(Status::Healthy);
+    // Another check of that name.
+    bench.replace_checks();
+    bench.judge(Status::Unhealthy);
+    let changes = [(2, "healthy -> unhealthy".to_owned())];
+    assert_eq!(bench.check_changes(), changes);
+}
+
+#[test]
+fn a_check_is_told_of_when_it_stands_for_something_else_and_once_after_a_start() {
+    let mut bench = Bench::new(tracking(Some(-20)));
+    bench.look();
+    assert_eq!(bench.check_changes(), []);
+    bench.judge(Status::Healthy);
+    assert_eq!(bench.check_changes(), [(1, "- -> healthy".to_owned())]);
+    bench.judge(Status::Healthy);
+    assert_eq!(bench.check_changes(), []);
+    bench.judge(Status::Degraded);
+    let degraded = [(2, "healthy -> degraded".to_owned())];
+    assert_eq!(bench.check_changes(), degraded);
+    // What a run without an answer means is decided by `on-error`: here nothing.
+    bench.err("trap");
+    assert_eq!(bench.check_changes(), []);
+    bench.judge(Status::Unhealthy);
+    let unhealthy = [(3, "degraded -> unhealthy".to_owned())];
+    assert_eq!(bench.check_changes(), unhealthy);
+}

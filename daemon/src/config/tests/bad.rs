@@ -169,9 +169,10 @@ const WHOLE: &[Case] = &[
         ],
     ),
     (
-        "[[hook]]\nplugin = \"log\"\nevents = [\"rooter\"]\n[[hook]]\nplugin = \"log\"\nevents = []",
+        "[[hook]]\nplugin = \"log\"\nevents = [\"rooter\", \"quorum\"]\n[[hook]]\nplugin = \"log\"\nevents = []",
         &[
             "mainstay.toml:3:11: hook[0].events[0]: \"rooter\" cannot stand here; did you mean \"router\"?",
+            "mainstay.toml:3:21: hook[0].events[1]: there are no virtual servers yet, so this would never happen; there are \"router\", \"check\" and \"daemon\"",
             "mainstay.toml:5:10: hook[1].plugin: the hook name \"log\" is used twice, first at mainstay.toml:2:10; give each hook a name of its own; without one it is called like its plugin",
             "mainstay.toml:6:1: hook[1].events: a hook without events is never called; for example events = [\"router\"]",
         ],

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::readers::Account;
 use super::*;
+use crate::hooks::Kind;
 
 fn good(text: &str) -> (Fixture, Config) {
     let fixture = Fixture::new(text);
@@ -284,6 +285,29 @@ settings = { address = "10.0.0.5", port = 80 }
     assert_eq!(settings.on_error, OnError::Pass);
     assert_eq!(settings.stale_after, Duration::from_secs(37));
     assert_eq!(load.plugins.len(), 1, "{:?}", load.plugins);
+}
+
+#[test]
+fn a_hook_hears_of_what_its_events_name() {
+    let (_fixture, config) = good(
+        r#"
+[[hook]]
+plugin = "log"
+timeout = "10s"
+events = ["daemon", "check", "check"]
+[[hook]]
+name = "routers"
+plugin = "log"
+"#,
+    );
+    let [one, other] = &config.subscriptions[..] else {
+        panic!("{:?}", config.subscriptions);
+    };
+    assert_eq!(one.hook, "log");
+    assert_eq!(one.kinds, [Kind::Check, Kind::Daemon].into());
+    assert_eq!(one.deadline, Duration::from_secs(10));
+    assert_eq!(other.kinds, [Kind::Router].into());
+    assert_eq!(other.deadline, Duration::from_secs(5));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mainstay_core::input::Outcome;
-use mainstay_protocol::{FromWorker, Load, PluginInfo};
+use mainstay_protocol::{Event, FromWorker, Load, PluginInfo};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -16,7 +16,7 @@ use super::idle::IdleChecks;
 use super::serving::{News, Serving};
 use super::{Order, Outlet, Prepared};
 use crate::code::{Codes, Plan};
-use crate::hooks::{Fate, Happened, Hooks, Subscription};
+use crate::hooks::{Fate, Hooks, Subscription};
 use crate::worker::backoff::Backoff;
 use crate::worker::connection::ConnectionError;
 use crate::worker::source::{Source, Worker};
@@ -29,7 +29,7 @@ pub(super) struct Actor {
     source: Source,
     outlet: Outlet,
     orders: Receiver<Order>,
-    transitions: Receiver<Happened>,
+    events: Receiver<Event>,
     status: watch::Sender<WorkerStatus>,
     /// The configuration in force, with nothing left out.
     plan: Option<Arc<Plan>>,
@@ -68,7 +68,7 @@ impl Actor {
         subscriptions: Vec<Subscription>,
         outlet: Outlet,
         orders: Receiver<Order>,
-        transitions: Receiver<Happened>,
+        events: Receiver<Event>,
         status: watch::Sender<WorkerStatus>,
     ) -> Self {
         let mut hooks = Hooks::default();
@@ -77,7 +77,7 @@ impl Actor {
             source,
             outlet,
             orders,
-            transitions,
+            events,
             status,
             plan: None,
             codes: Codes::default(),
@@ -101,7 +101,7 @@ impl Actor {
             self.deliver().await;
             self.tell_status();
             if self.hooks.is_empty()
-                && self.transitions.is_empty()
+                && self.events.is_empty()
                 && let Some(drained) = self.drained.take()
             {
                 let _ = drained.send(());
@@ -113,12 +113,13 @@ impl Actor {
                     Some(Order::Adopt(prepared, subscriptions)) => {
                         self.adopt(*prepared, subscriptions).await;
                     }
+                    Some(Order::Announce(phase, at)) => {
+                        self.hooks.announce(phase, at, Instant::now());
+                    }
                     Some(Order::Drain(drained)) => self.drained = Some(drained),
                     None => return,
                 },
-                Some(happened) = self.transitions.recv() => {
-                    self.hooks.accept(&happened, Instant::now());
-                }
+                Some(event) = self.events.recv() => self.hooks.accept(&event, Instant::now()),
                 started = started(&mut self.starting) => self.started(started).await,
                 message = next(&mut self.serving) => match message {
                     Ok(message) => self.hear(message),

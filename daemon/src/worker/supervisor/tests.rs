@@ -20,7 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
 use crate::code::{self, Cache, ComponentFile};
-use crate::hooks::{self, TransitionSender};
+use crate::hooks::{self, EventSender, Kind};
 use crate::worker::WorkerState;
 use crate::worker::source::StartError;
 
@@ -28,7 +28,7 @@ use crate::worker::source::StartError;
 struct Setup {
     supervisor: Arc<Supervisor>,
     verdicts: mpsc::UnboundedReceiver<Verdict>,
-    transitions: TransitionSender,
+    transitions: EventSender,
     listener: UnixListener,
     directory: TempDir,
 }
@@ -99,7 +99,7 @@ impl Setup {
     async fn adopt(&self, load: Load) -> Worker {
         let subscriptions = load.hooks.iter().map(|hook| Subscription {
             hook: hook.name.clone(),
-            routers: None,
+            kinds: [Kind::Router].into(),
             deadline: Duration::from_secs(5),
         });
         let subscriptions = subscriptions.collect();
@@ -308,9 +308,9 @@ async fn verdicts_of_the_configuration_in_force_reach_the_engine() {
 async fn a_worker_that_dies_is_replaced_and_loses_no_event() {
     let mut setup = Setup::new();
     let mut worker = setup.adopt(load(1, HOUR)).await;
-    setup.transitions.send(transition(1));
-    setup.transitions.send(transition(2));
-    setup.transitions.send(transition(3));
+    setup.transitions.transition(&transition(1));
+    setup.transitions.transition(&transition(2));
+    setup.transitions.transition(&transition(3));
     let (hook, event) = worker.event().await;
     worker.finish_event(&hook, &event, None).await;
     assert_eq!(worker.event().await.1.sequence, 2);
@@ -332,7 +332,7 @@ async fn a_worker_that_dies_is_replaced_and_loses_no_event() {
 async fn an_event_that_failed_is_sent_again() {
     let mut setup = Setup::new();
     let mut worker = setup.adopt(load(1, HOUR)).await;
-    setup.transitions.send(transition(1));
+    setup.transitions.transition(&transition(1));
     let (hook, event) = worker.event().await;
     worker.finish_event(&hook, &event, Some("no route")).await;
     let (_, again) = worker.event().await;
@@ -369,7 +369,7 @@ async fn a_configuration_with_faults_leaves_the_worker_at_work() {
 async fn a_reload_replaces_the_worker_when_all_is_loaded() {
     let mut setup = Setup::new();
     let mut first = setup.adopt(load(1, HOUR)).await;
-    setup.transitions.send(transition(1));
+    setup.transitions.transition(&transition(1));
     assert_eq!(first.event().await.1.sequence, 1);
     let (prepared, (mut second, _)) = tokio::join!(setup.prepare(load(2, HOUR)), setup.loaded());
     first.find_healthy("a", 1).await;
@@ -377,7 +377,7 @@ async fn a_reload_replaces_the_worker_when_all_is_loaded() {
 
     let subscription = Subscription {
         hook: "hook".to_owned(),
-        routers: None,
+        kinds: [Kind::Router].into(),
         deadline: Duration::from_secs(5),
     };
     let adopt = setup
@@ -512,8 +512,8 @@ async fn a_worker_of_another_version_is_refused() {
 async fn the_end_waits_for_the_hooks_within_its_limit() {
     let mut setup = Setup::new();
     let mut worker = setup.adopt(load(1, HOUR)).await;
-    setup.transitions.send(transition(1));
-    setup.transitions.send(transition(2));
+    setup.transitions.transition(&transition(1));
+    setup.transitions.transition(&transition(2));
     let hooks = async {
         for _ in 0..2 {
             let (hook, event) = worker.event().await;
@@ -527,7 +527,7 @@ async fn the_end_waits_for_the_hooks_within_its_limit() {
 
     let mut setup = Setup::new();
     let mut deaf = setup.adopt(load(1, HOUR)).await;
-    setup.transitions.send(transition(1));
+    setup.transitions.transition(&transition(1));
     setup.supervisor.stop(Duration::from_millis(50)).await;
     assert_eq!(deaf.event().await.1.sequence, 1);
     assert_eq!(deaf.hear().await, None);

@@ -1,7 +1,8 @@
 //! Hooks: every event answered, in the order of its source.
 
 use mainstay_protocol::{
-    Event, EventPayload, FaultKind, FromWorker, Outcome, RouterTransition, ToWorker,
+    CheckChange, DaemonPhase, Event, EventPayload, FaultKind, FromWorker, Outcome,
+    RouterTransition, ToWorker,
 };
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::{Setup, Worker};
@@ -120,6 +121,41 @@ fn the_plugin_sees_the_transition() {
     });
     assert_eq!(logged, "VI_1");
     assert_eq!(done(&mut worker), ("a".into(), 1, None));
+}
+
+#[test]
+fn the_plugin_sees_checks_and_the_daemon() {
+    // Logs the case of the payload as so many bytes of zero.
+    let component = hook(
+        r#"(import "mainstay:plugin/log@0.1.0" "write" (func $write (param i32 i32 i32 i32 i32)))"#,
+        "(call $write (i32.const 2)
+           (i32.const 4096) (i32.load8_u offset=32 (local.get $event))
+           (i32.const 0) (i32.const 0))
+         (i32.const 1024)",
+    );
+    let mut worker = loaded(&component);
+    let change = CheckChange {
+        check: "c".into(),
+        from: None,
+        to: "healthy".into(),
+        message: "fine".into(),
+    };
+    for (sequence, payload, case) in [
+        (1, EventPayload::Check(change), 3),
+        (2, EventPayload::Daemon(DaemonPhase::Stopping), 4),
+    ] {
+        let event = Event {
+            payload,
+            ..event("x", sequence)
+        };
+        send(&mut worker, "h", event);
+        let logged = worker.find(|frame| match frame {
+            FromWorker::Log { message, .. } => Some(message.matches(r"\u{0}").count()),
+            _ => None,
+        });
+        assert_eq!(logged, case);
+        assert_eq!(done(&mut worker), ("x".into(), sequence, None));
+    }
 }
 
 #[test]
