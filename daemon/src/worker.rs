@@ -8,6 +8,7 @@ mod backoff;
 mod broker;
 mod compile;
 mod connection;
+mod in_flight;
 mod once;
 mod process;
 mod pulse;

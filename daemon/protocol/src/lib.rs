@@ -22,7 +22,7 @@
 //!   │◄──────────────────────────────────│
 //!   │            Start                  │   schedules the checks
 //!   │──────────────────────────────────►│
-//!   │     RunStarted, Verdict, …        │
+//!   │         Verdict, …                │
 //!   │◄──────────────────────────────────│
 //!   │            Ask                    │   a plugin needs what only the daemon has
 //!   │◄──────────────────────────────────│
@@ -32,6 +32,7 @@
 
 pub mod carrier;
 pub mod frame;
+pub mod in_flight;
 mod message;
 mod plugin;
 mod probe_rules;
@@ -65,4 +66,4 @@ pub const CODE_LIMIT: u64 = 256 << 20;
 pub const COMPILER_SECONDS: u64 = 120;
 
 /// Version of the frames. Both ends refuse any other.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;

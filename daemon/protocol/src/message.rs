@@ -19,7 +19,7 @@ pub enum ToWorker {
         plugin: String,
     },
     /// Load all of this, with the code that follows, and answer with [`FromWorker::Loaded`]. Sent
-    /// once, first.
+    /// once, first; carries the page for runs [in flight](crate::in_flight).
     Load(Load),
     /// Carries code that plugins of the load run: a [`Sealed`](crate::Sealed) that a worker of the
     /// same [`engine`](FromWorker::Hello::engine) has made. Sent once for each that is needed.
@@ -141,13 +141,6 @@ pub enum FromWorker {
         plugins: Vec<PluginInfo>,
         /// Everything that is wrong.
         faults: Vec<LoadFault>,
-    },
-    /// A run begins. If the worker dies before the verdict, this plugin is the suspect.
-    RunStarted {
-        /// Plugin about to run.
-        plugin: String,
-        /// What runs: the check, or the hook.
-        subject: Subject,
     },
     /// A run of a check ended.
     Verdict {
@@ -479,7 +472,7 @@ impl ToWorker {
     #[must_use]
     pub fn carries(&self) -> bool {
         match self {
-            Self::Compile { .. } | Self::Code { .. } => true,
+            Self::Compile { .. } | Self::Load(_) | Self::Code { .. } => true,
             Self::Answer { answer, .. } => answer.as_ref().is_ok_and(Answer::carries),
             _ => false,
         }

@@ -155,7 +155,8 @@ impl io::Read for Reader<'_> {
     }
 }
 
-fn create(name: &str) -> Result<OwnedFd, Errno> {
+/// An empty file in memory that can be sealed.
+pub(crate) fn create(name: &str) -> Result<OwnedFd, Errno> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // Kernels before 6.3 don't know that a file is never to be executed as a program.
     match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {

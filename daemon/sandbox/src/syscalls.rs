@@ -29,6 +29,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_pread64,
     libc::SYS_write,
     libc::SYS_writev,
+    libc::SYS_pwrite64,
     libc::SYS_close,
     libc::SYS_lseek,
     libc::SYS_fstat,

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use mainstay_core::input::Input;
 use mainstay_core::status::{Explanation, Status};
@@ -54,6 +54,19 @@ impl Mailbox {
     /// Passes an input on. Without an engine thread it goes nowhere: the process is ending.
     pub(super) fn input(&self, input: Input) {
         self.send(Message::Input(Box::new(input)));
+    }
+
+    /// Passes inputs on that the engine is woken for once.
+    pub(super) fn inputs(&self, inputs: impl Iterator<Item = Input>) {
+        for input in inputs {
+            let message = Message::Input(Box::new(input));
+            if let Err(TrySendError::Full(message)) = self.sender.try_send(message) {
+                // Wakes the engine, which makes room.
+                let _ = self.wake.write(1);
+                let _ = self.sender.send(message);
+            }
+        }
+        let _ = self.wake.write(1);
     }
 
     /// The engine's part of the status, and how many packets the kernel dropped because they were

@@ -133,7 +133,7 @@ async fn serve(
         with_cache(options),
         config.subscriptions.clone(),
         events,
-        Box::new(move |verdict| verdicts.input(Input::Verdict(verdict))),
+        Box::new(move |found| verdicts.inputs(found.into_iter().map(Input::Verdict))),
     ));
     let configuration = Arc::new(Configuration::new(
         options.config.clone(),

@@ -154,19 +154,36 @@ impl Worker {
     /// As [`Connection::next`], and when the worker asks without measure.
     pub(super) async fn next(&mut self) -> Result<FromWorker, ConnectionError> {
         loop {
-            let reply = tokio::select! {
-                message = self.connection.next() => match message? {
-                    FromWorker::Ask { id, plugin, question } => {
-                        self.broker.ask(id, &plugin, question, Instant::now())?
-                    }
-                    other => return Ok(other),
-                },
-                reply = self.broker.answered() => Some(reply),
+            if let Some(message) = self.ready()? {
+                return Ok(message);
+            }
+            tokio::select! {
+                ready = self.connection.more() => ready?,
+                reply = self.broker.answered() => reply.send(&mut self.connection)?,
+            }
+        }
+    }
+
+    /// The next message that is here already and no question; questions are answered meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::next`], but for the end of the connection.
+    pub(super) fn ready(&mut self) -> Result<Option<FromWorker>, ConnectionError> {
+        while let Some(message) = self.connection.ready()? {
+            let FromWorker::Ask {
+                id,
+                plugin,
+                question,
+            } = message
+            else {
+                return Ok(Some(message));
             };
+            let reply = self.broker.ask(id, &plugin, question, Instant::now())?;
             if let Some(reply) = reply {
                 reply.send(&mut self.connection)?;
             }
         }
+        Ok(None)
     }
 }
 

@@ -25,7 +25,11 @@ pub(super) const HELLO_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: UnixStream,
+    /// What was read; frames up to `taken` have been given out.
     incoming: Vec<u8>,
+    taken: usize,
+    /// Where the stream is read to.
+    buffer: Box<[u8]>,
     descriptors: Descriptors,
     /// That of the message that came last.
     carried: Option<OwnedFd>,
@@ -59,6 +63,8 @@ impl Connection {
         Ok(Self {
             stream: UnixStream::from_std(stream)?,
             incoming: Vec::new(),
+            taken: 0,
+            buffer: vec![0; CHUNK].into(),
             descriptors: Descriptors::default(),
             carried: None,
             outgoing: VecDeque::new(),
@@ -138,33 +144,41 @@ impl Connection {
     /// frames from coming.
     pub(super) async fn next(&mut self) -> Result<FromWorker, ConnectionError> {
         loop {
-            if let Some(message) = self.take()? {
+            if let Some(message) = self.ready()? {
                 return Ok(message);
             }
-            let interest = if self.outgoing.is_empty() {
-                Interest::READABLE
-            } else {
-                Interest::READABLE | Interest::WRITABLE
-            };
-            let ready = self.stream.ready(interest).await?;
-            if ready.is_writable() {
-                self.write()?;
-            }
-            if ready.is_readable() {
-                self.read()?;
-            }
+            self.more().await?;
         }
     }
 
-    /// Whether the worker has sent anything that was not yet looked at, its end included.
-    pub(super) fn has_more(&mut self) -> bool {
-        let before = self.incoming.len();
-        self.read().is_err() || self.incoming.len() > before
+    /// Waits until something could be read or written, and does that. Nothing is lost when the
+    /// future is dropped.
+    ///
+    /// # Errors
+    /// When the worker ended the connection, or it failed.
+    pub(super) async fn more(&mut self) -> Result<(), ConnectionError> {
+        let interest = if self.outgoing.is_empty() {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        };
+        let ready = self.stream.ready(interest).await?;
+        if ready.is_writable() {
+            self.write()?;
+        }
+        if ready.is_readable() {
+            self.read()?;
+        }
+        Ok(())
     }
 
-    /// A whole frame of what was read.
-    fn take(&mut self) -> Result<Option<FromWorker>, ConnectionError> {
-        let Some((prefix, rest)) = self.incoming.split_first_chunk::<4>() else {
+    /// The next message, if it is here already.
+    ///
+    /// # Errors
+    /// As [`Self::next`], but for the end of the connection.
+    pub(super) fn ready(&mut self) -> Result<Option<FromWorker>, ConnectionError> {
+        let rest = &self.incoming[self.taken..];
+        let Some((prefix, rest)) = rest.split_first_chunk::<4>() else {
             return Ok(None);
         };
         let length = frame::body_length(*prefix)?;
@@ -172,7 +186,7 @@ impl Connection {
             return Ok(None);
         };
         let message: FromWorker = frame::decode(body)?;
-        self.incoming.drain(..4 + length);
+        self.taken += 4 + length;
         self.carried = match message.carries() {
             true => Some(self.descriptors.take().ok_or(ConnectionError::Unexpected)?),
             false => None,
@@ -180,18 +194,25 @@ impl Connection {
         Ok(Some(message))
     }
 
+    /// Whether the worker has sent anything that was not yet looked at, its end included.
+    pub(super) fn has_more(&mut self) -> bool {
+        let before = self.incoming.len() - self.taken;
+        self.read().is_err() || self.incoming.len() > before
+    }
+
     fn read(&mut self) -> Result<(), ConnectionError> {
-        let length = self.incoming.len();
-        self.incoming.resize(length + CHUNK, 0);
-        let (stream, buffer) = (&self.stream, &mut self.incoming[length..]);
+        self.incoming.drain(..self.taken);
+        self.taken = 0;
+        let (stream, buffer) = (&self.stream, &mut self.buffer);
         let result = stream.try_io(Interest::READABLE, || {
             self.descriptors.receive(stream, buffer)
         });
-        let read = *result.as_ref().unwrap_or(&0);
-        self.incoming.truncate(length + read);
         match result {
             Ok(0) => Err(ConnectionError::Closed),
-            Ok(_) => Ok(()),
+            Ok(read) => {
+                self.incoming.extend_from_slice(&self.buffer[..read]);
+                Ok(())
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
             Err(error) => Err(error.into()),
         }

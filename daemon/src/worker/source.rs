@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::broker::{Broker, Means};
 use super::connection::{Connection, ConnectionError, Hello};
+use super::in_flight::InFlight;
 use super::process::{Process, death};
 use super::suspects::Death;
 use crate::code::{Cache, Codes};
@@ -128,6 +129,7 @@ impl Source {
             hello,
             codes: Codes::default(),
             plugins: Vec::new(),
+            in_flight: InFlight::default(),
         })
     }
 }
@@ -146,6 +148,8 @@ pub(super) struct Worker {
     pub(super) codes: Codes,
     /// What it has loaded.
     pub(super) plugins: Vec<PluginInfo>,
+    /// What it runs.
+    pub(super) in_flight: InFlight,
 }
 
 impl Worker {

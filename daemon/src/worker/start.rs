@@ -8,6 +8,7 @@ use tokio::task::JoinError;
 
 use super::compile::Obtained;
 use super::connection::ConnectionError;
+use super::in_flight::InFlight;
 use super::relay;
 use super::source::{LOAD_LIMIT, Source, StartError, Worker};
 use super::suspects::Death;
@@ -35,8 +36,7 @@ impl Source {
         let broken: BTreeSet<String> = broken.map(|spec| spec.name.clone()).collect();
         let load = plan.load_without(&resting.union(&broken).cloned().collect());
         worker.codes = codes;
-        let mut loading = BTreeSet::new();
-        let loaded = worker.load(&load, faults, &mut loading);
+        let loaded = worker.load(&load, faults);
         let result = match tokio::time::timeout(LOAD_LIMIT, loaded).await {
             Ok(result) => result,
             Err(_) => Err(LoadError::Start(StartError::Slow)),
@@ -44,13 +44,13 @@ impl Source {
         match result {
             Ok(()) => Ok(worker),
             Err(error) => Err(FailedStart {
+                loading: worker.in_flight.suspects(),
                 death: match &error {
                     LoadError::Faults(_) => None,
                     LoadError::Start(StartError::Slow) => Some(Death::Hung),
                     LoadError::Start(_) => Some(worker.end().await),
                 },
                 error,
-                loading,
             }),
         }
     }
@@ -58,12 +58,7 @@ impl Source {
 
 impl Worker {
     /// Makes it load all of this. It is as if it had found these faults itself.
-    async fn load(
-        &mut self,
-        load: &Load,
-        mut faults: Vec<LoadFault>,
-        loading: &mut BTreeSet<String>,
-    ) -> Result<(), LoadError> {
+    async fn load(&mut self, load: &Load, mut faults: Vec<LoadFault>) -> Result<(), LoadError> {
         let lost = |error: ConnectionError| LoadError::Start(error.into());
         self.send(load).map_err(StartError::from)?;
         loop {
@@ -80,13 +75,6 @@ impl Worker {
                     self.plugins = plugins;
                     return Ok(());
                 }
-                FromWorker::RunStarted { plugin, .. }
-                    if load.plugins.iter().any(|spec| spec.name == plugin) =>
-                {
-                    // Plugins are loaded one after the other.
-                    loading.clear();
-                    loading.insert(plugin);
-                }
                 other => relay::log(&other),
             }
         }
@@ -95,7 +83,10 @@ impl Worker {
     /// The load, and the code that it needs.
     fn send(&mut self, load: &Load) -> Result<(), ConnectionError> {
         self.broker.serve(load);
-        self.connection.send(&ToWorker::Load(load.clone()))?;
+        let (in_flight, page) = InFlight::of(load)?;
+        self.in_flight = in_flight;
+        let message = ToWorker::Load(load.clone());
+        self.connection.send_with(&message, page)?;
         let wanted: BTreeSet<&String> = load.plugins.iter().map(|spec| &spec.code).collect();
         for digest in wanted {
             if let Some(code) = self.codes.by_digest.get(digest) {

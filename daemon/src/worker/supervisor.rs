@@ -22,8 +22,9 @@ use crate::code::{Codes, Plan};
 use crate::hooks::Subscription;
 use actor::Actor;
 
-/// Where verdicts go. Called on the runtime's thread; must not block.
-pub(crate) type Outlet = Box<dyn Fn(Verdict) + Send>;
+/// Where verdicts go, those that came together at once. Called on the runtime's thread; must not
+/// block.
+pub(crate) type Outlet = Box<dyn Fn(Vec<Verdict>) + Send>;
 
 /// The handle of the task that keeps a worker at work. Dropping it ends task and worker.
 #[derive(Debug)]

@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::{
     CheckSpec, CompileFault, FromWorker, Grants, HookSpec, Limits, Load, LoadFault, Outcome,
-    PluginInfo, PluginSpec, Run, RunReport, Sealed, Subject, ToWorker, frame,
+    PluginInfo, PluginSpec, Run, RunReport, Sealed, Subject, ToWorker, frame, in_flight,
 };
 use serde_json::{Value, json};
 
@@ -57,6 +57,8 @@ pub fn skip(test: &str, why: &str) {
 pub struct Worker {
     child: Child,
     stream: Option<Carrier<UnixStream>>,
+    /// Where it notes its runs, and for how many plugins.
+    page: Option<(File, usize)>,
 }
 
 /// What to load, with the components.
@@ -192,6 +194,7 @@ impl Worker {
         let mut worker = Self {
             child,
             stream: Some(ours),
+            page: None,
         };
         match worker.frame() {
             FromWorker::Hello { version, pid, .. } => {
@@ -288,7 +291,7 @@ impl Worker {
                 }
             }
         }
-        self.send(&ToWorker::Load(load.clone()));
+        self.send_load(&load);
         for (code, sealed) in codes {
             self.send_with(&ToWorker::Code { code }, sealed);
         }
@@ -301,14 +304,32 @@ impl Worker {
                 assert_eq!(generation, load.generation);
                 Some((plugins, faults))
             }
-            FromWorker::RunStarted { subject, .. } => {
-                assert_eq!(subject, Subject::Load);
-                None
-            }
             other => panic!("not loaded: {other:?}"),
         });
         faults.extend(found);
         (plugins, faults)
+    }
+
+    /// Sends what to load, with a page for runs in flight.
+    pub fn send_load(&mut self, load: &Load) {
+        let page = in_flight::page(load.plugins.len()).unwrap();
+        self.send_with(&ToWorker::Load(load.clone()), &page);
+        self.page = Some((page, load.plugins.len()));
+    }
+
+    /// How many runs of each plugin it says are going on.
+    pub fn in_flight(&self) -> Vec<u32> {
+        let (page, plugins) = self.page.as_ref().unwrap();
+        in_flight::counts(page, *plugins).unwrap()
+    }
+
+    /// Waits until what it says of that is as wanted.
+    pub fn until_in_flight(&self, wanted: impl Fn(&[u32]) -> bool) {
+        let limit = Instant::now() + PATIENCE;
+        while !wanted(&self.in_flight()) {
+            assert!(Instant::now() < limit, "{:?}", self.in_flight());
+            std::thread::yield_now();
+        }
     }
 
     /// Runs a check once.

@@ -56,9 +56,7 @@ impl Broker {
             plugin: plugin.to_owned(),
             question,
         };
-        let outbox = self.0.outbox.clone();
-        // A run may be cancelled here, a frame may not.
-        tokio::spawn(async move { outbox.send(&ask).await });
+        self.0.outbox.send(&ask).await;
         answer
             .await
             .unwrap_or_else(|_| Err(Refusal::Unavailable("the answer is lost".to_owned())))
@@ -96,8 +94,9 @@ impl Drop for Forget<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use mainstay_protocol::{Origin, SocketRequest, Transport};
-    use tokio::net::UnixStream;
 
     use super::*;
 
@@ -111,8 +110,7 @@ mod tests {
 
     fn broker() -> (Broker, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let (_, writer) = ours.into_split();
-        (Broker::new(Outbox::new(writer)), theirs)
+        (Broker::new(Outbox::new(ours)), theirs)
     }
 
     fn waiting(broker: &Broker) -> usize {

@@ -1,6 +1,8 @@
 //! Checks: when they run, and what they remember from run to run.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use mainstay_protocol::{
@@ -113,7 +115,7 @@ pub(crate) async fn schedule(context: Arc<Context>, check: Arc<Check>, phase: Du
 }
 
 /// Runs a check once, now, apart from its schedule: without its memory and its quarantine.
-pub(crate) async fn run_once(context: &Context, check: &Check) -> RunReport {
+pub(crate) async fn run_once(context: &Arc<Context>, check: &Arc<Check>) -> RunReport {
     let mut memory = Memory::default();
     let mut ending = one_run(context, check, memory.request(check)).await;
     let outcome = memory.settle(&mut ending);
@@ -132,17 +134,38 @@ pub(crate) async fn run_once(context: &Context, check: &Check) -> RunReport {
     }
 }
 
-async fn one_run(context: &Context, check: &Check, request: check::Request) -> Ending {
+async fn one_run(context: &Arc<Context>, check: &Arc<Check>, request: check::Request) -> Ending {
     // The semaphore is never closed; without a permit the run would only be less bounded.
-    let _permit = context.runs.acquire().await.ok();
-    let subject = Subject::Check(check.spec.name.clone());
-    context.announce(&check.plugin, &subject).await;
-    let timeout = Duration::from_millis(check.spec.timeout_ms);
-    let job = Job::Check(request);
-    let permission = Permission::Granted {
-        target: check.spec.target,
-    };
-    run::run(&check.plugin, &context.shared, job, timeout, permission).await
+    let permit = context.runs.clone().acquire_owned().await.ok();
+    let (context, check) = (context.clone(), check.clone());
+    apart(async move {
+        let _permit = permit;
+        let timeout = Duration::from_millis(check.spec.timeout_ms);
+        let job = Job::Check(request);
+        let permission = Permission::Granted {
+            target: check.spec.target,
+        };
+        run::run(&check.plugin, &context.shared, job, timeout, permission).await
+    })
+    .await
+}
+
+/// Lets a run begin here. Most are over by then; one that waits, or that has computed until the
+/// clock ticked, goes on as a task of its own, so that it neither holds up the other checks nor
+/// keeps them on one thread.
+async fn apart<T: Send + 'static>(run: impl Future<Output = T> + Send + 'static) -> T {
+    let mut run = Box::pin(run);
+    match poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await {
+        Poll::Ready(ended) => ended,
+        Poll::Pending => match tokio::spawn(run).await {
+            Ok(ended) => ended,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going away, and with it whoever waits for this.
+                Err(_cancelled) => std::future::pending().await,
+            },
+        },
+    }
 }
 
 impl Memory {

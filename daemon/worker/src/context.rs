@@ -19,22 +19,12 @@ pub(crate) struct Context {
     /// Generation of the configuration.
     pub(crate) generation: u64,
     /// Bounds the runs of checks that go on at the same time, and so their memory.
-    pub(crate) runs: Semaphore,
+    pub(crate) runs: Arc<Semaphore>,
     /// Bounds the calls of hooks. Apart, since a hook may take seconds and checks cannot wait.
     pub(crate) calls: Semaphore,
 }
 
 impl Context {
-    /// Announces a run, so that the daemon knows the suspect if the worker does not survive it.
-    pub(crate) async fn announce(&self, plugin: &Plugin, subject: &Subject) {
-        self.outbox
-            .send(&FromWorker::RunStarted {
-                plugin: plugin.name.clone(),
-                subject: subject.clone(),
-            })
-            .await;
-    }
-
     /// Sends what a run logged and, at most once a minute, how much was dropped.
     pub(crate) async fn send_log(&self, plugin: &Plugin, subject: &Subject, lines: Vec<Line>) {
         for line in lines {

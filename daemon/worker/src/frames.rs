@@ -1,48 +1,125 @@
 //! Frames on the control stream, for tasks: one reader, any number of writers.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
 
-use mainstay_protocol::carrier::Descriptors;
+use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::frame::{self, FrameError};
 use mainstay_protocol::{FromWorker, ToWorker};
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Mutex, mpsc};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use tokio::sync::{Notify, mpsc};
+
+use crate::tally::lock;
 
 /// Frames that wait between the reader and the session, at most.
 const INBOX: usize = 64;
-/// Bytes read at a time.
-const CHUNK: usize = 16 << 10;
+
+/// Bytes that wait for the daemon to read them; who has more to say waits.
+const OUTBOX: usize = 64 << 10;
 
 /// The sending side, shared by all tasks.
 ///
-/// A frame is in the kernel's buffer when [`send`](Self::send) returns, so what was announced is
-/// known to the daemon even if this process ends in the next instant.
+/// What is sent while other tasks still have something to do goes out with what they send: one
+/// write here, and the daemon is woken once.
 #[derive(Clone, Debug)]
-pub(crate) struct Outbox(Arc<Mutex<OwnedWriteHalf>>);
+pub(crate) struct Outbox(Arc<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// There is something to write.
+    filled: Notify,
+    /// There is room again.
+    emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    /// The stream has failed, and nothing is to be said any more.
+    closed: bool,
+}
 
 impl Outbox {
-    /// Sends to the daemon on `stream`.
+    /// Sends to the daemon on `stream`, which blocks, on a task of its own.
     #[must_use]
-    pub(crate) fn new(stream: OwnedWriteHalf) -> Self {
-        Self(Arc::new(Mutex::new(stream)))
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        let queue = Arc::new(Queue::default());
+        tokio::spawn(write(stream, queue.clone()));
+        Self(queue)
     }
 
-    /// Sends one frame, waiting while the daemon does not read.
+    /// Sends one frame, waiting while too much waits already because the daemon does not read.
     ///
-    /// Must not be cancelled half-way. Errors of the stream are left to the reader, which sees the
-    /// end of the same stream and ends the worker; a frame over the limit is left out and said so
-    /// on stderr.
+    /// Errors of the stream are left to the reader, which sees the end of the same stream and ends
+    /// the worker; a frame over the limit is left out and said so on stderr.
     pub(crate) async fn send(&self, message: &FromWorker) {
-        match frame::encode(message) {
-            Ok(bytes) => {
-                let _ = self.0.lock().await.write_all(&bytes).await;
+        let frame = match frame::encode(message) {
+            Ok(frame) => frame,
+            Err(error) => return eprintln!("mainstay-worker: a frame is left out: {error}"),
+        };
+        loop {
+            let emptied = self.0.emptied.notified();
+            {
+                let mut waiting = lock(&self.0.waiting);
+                if waiting.closed {
+                    return;
+                }
+                if waiting.bytes.len() < OUTBOX {
+                    waiting.bytes.extend_from_slice(&frame);
+                    break;
+                }
             }
-            Err(error) => eprintln!("mainstay-worker: a frame is left out: {error}"),
+            emptied.await;
+        }
+        self.0.filled.notify_one();
+    }
+}
+
+/// Writes what waits, for as long as the stream takes it.
+async fn write(stream: UnixStream, queue: Arc<Queue>) {
+    let mut bytes = Vec::new();
+    loop {
+        queue.filled.notified().await;
+        std::mem::swap(&mut lock(&queue.waiting).bytes, &mut bytes);
+        queue.emptied.notify_waiters();
+        match write_all(&stream, bytes).await {
+            Ok(emptied) => bytes = emptied,
+            Err(_) => {
+                *lock(&queue.waiting) = Waiting {
+                    bytes: Vec::new(),
+                    closed: true,
+                };
+                return queue.emptied.notify_waiters();
+            }
         }
     }
+}
+
+/// Writes all of this, and returns the buffer for the next time.
+async fn write_all(stream: &UnixStream, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut written = 0;
+    while written < bytes.len() {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match rustix::net::send(stream, &bytes[written..], flags) {
+            Ok(more) => written += more,
+            Err(Errno::INTR) => {}
+            // It is rare that the daemon is so far behind. A runtime that watched the stream for
+            // room would be woken each time that the daemon reads.
+            Err(Errno::AGAIN) => {
+                let mut stream = stream.try_clone()?;
+                let rest = bytes.split_off(written);
+                let blocked = tokio::task::spawn_blocking(move || stream.write_all(&rest));
+                blocked.await.map_err(io::Error::other)??;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.clear();
+    Ok(bytes)
 }
 
 /// A frame that came.
@@ -54,97 +131,144 @@ pub(crate) struct Incoming {
     pub(crate) carried: Option<OwnedFd>,
 }
 
-/// Reads frames until the stream ends. The channel closes at the end of the stream; an error is
-/// its last item.
-pub(crate) fn inbox(stream: OwnedReadHalf) -> mpsc::Receiver<Result<Incoming, FrameError>> {
+/// Reads frames from `stream` on a thread of its own until it ends. The channel closes at the end
+/// of the stream; an error is its last item.
+///
+/// # Errors
+/// When no thread can be started.
+pub(crate) fn inbox(
+    stream: UnixStream,
+) -> io::Result<mpsc::Receiver<Result<Incoming, FrameError>>> {
     let (sender, receiver) = mpsc::channel(INBOX);
-    let mut reader = Reader {
-        stream,
-        bytes: Vec::new(),
-        descriptors: Descriptors::default(),
+    std::thread::Builder::new()
+        .name("inbox".to_owned())
+        .spawn(move || {
+            let mut stream = Carrier::new(stream);
+            loop {
+                let incoming = match next(&mut stream) {
+                    Ok(Some(incoming)) => Ok(incoming),
+                    Ok(None) => return,
+                    Err(error) => Err(error),
+                };
+                let last = incoming.is_err();
+                if sender.blocking_send(incoming).is_err() || last {
+                    return;
+                }
+            }
+        })?;
+    Ok(receiver)
+}
+
+/// The next frame; `None` at the end of the stream.
+fn next(stream: &mut Carrier<UnixStream>) -> Result<Option<Incoming>, FrameError> {
+    let Some(message) = frame::read::<ToWorker>(stream)? else {
+        return Ok(None);
     };
-    tokio::spawn(async move {
-        loop {
-            let incoming = match reader.next().await {
-                Ok(Some(incoming)) => Ok(incoming),
-                Ok(None) => return,
-                Err(error) => Err(error),
-            };
-            let last = incoming.is_err();
-            if sender.send(incoming).await.is_err() || last {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// The receiving side.
-struct Reader {
-    stream: OwnedReadHalf,
-    /// Read, and not yet a whole frame.
-    bytes: Vec<u8>,
-    descriptors: Descriptors,
-}
-
-impl Reader {
-    /// The next frame; `None` at the end of the stream.
-    async fn next(&mut self) -> Result<Option<Incoming>, FrameError> {
-        loop {
-            if let Some(incoming) = self.take()? {
-                return Ok(Some(incoming));
-            }
-            let length = self.bytes.len();
-            self.bytes.resize(length + CHUNK, 0);
-            let (stream, buffer) = (self.stream.as_ref(), &mut self.bytes[length..]);
-            let receive = || self.descriptors.receive(stream, buffer);
-            let received = stream.async_io(Interest::READABLE, receive).await;
-            self.bytes
-                .truncate(length + received.as_ref().unwrap_or(&0));
-            match received? {
-                0 if length == 0 => return Ok(None),
-                0 => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
-                _ => {}
-            }
-        }
-    }
-
-    /// A whole frame of what was read.
-    fn take(&mut self) -> Result<Option<Incoming>, FrameError> {
-        let Some((prefix, rest)) = self.bytes.split_first_chunk::<4>() else {
-            return Ok(None);
-        };
-        let length = frame::body_length(*prefix)?;
-        let Some(body) = rest.get(..length) else {
-            return Ok(None);
-        };
-        let message: ToWorker = frame::decode(body)?;
-        self.bytes.drain(..4 + length);
-        let carried = match message.carries() {
-            true => Some(self.descriptors.take().ok_or_else(|| {
-                let why = "a frame came without its descriptor";
-                io::Error::new(ErrorKind::InvalidData, why)
-            })?),
-            false => None,
-        };
-        Ok(Some(Incoming { message, carried }))
-    }
+    let carried = match message.carries() {
+        true => Some(stream.descriptors.take().ok_or_else(|| {
+            let why = "a frame came without its descriptor";
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        })?),
+        false => None,
+    };
+    Ok(Some(Incoming { message, carried }))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::os::fd::AsFd;
 
-    use mainstay_protocol::{Answer, carrier};
-    use tokio::net::UnixStream;
+    use mainstay_protocol::{Answer, LogLevel, Subject, carrier};
 
     use super::*;
 
+    fn line(number: usize) -> FromWorker {
+        FromWorker::Log {
+            plugin: "p".to_owned(),
+            subject: Subject::Load,
+            level: LogLevel::Info,
+            message: format!("{number} {}", "x".repeat(1000)),
+            fields: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_together_arrives_together() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let outbox = Outbox::new(ours);
+        for number in 0..3 {
+            outbox.send(&line(number)).await;
+        }
+        let whole = 3 * frame::encode(&line(0)).unwrap().len();
+        let reader = tokio::task::spawn_blocking(move || {
+            let mut buffer = vec![0; 2 * whole];
+            theirs.read(&mut buffer).unwrap()
+        });
+        assert_eq!(reader.await.unwrap(), whole);
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_does_not_read_holds_up_who_has_more_to_say() {
+        const LINES: usize = 2000;
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let outbox = Outbox::new(ours);
+        let queue = Arc::clone(&outbox.0);
+        let sender = tokio::spawn(async move {
+            for number in 0..LINES {
+                outbox.send(&line(number)).await;
+            }
+        });
+        // Until the kernel takes no more, and neither does the queue.
+        while lock(&queue.waiting).bytes.len() < OUTBOX {
+            tokio::task::yield_now().await;
+        }
+        assert!(lock(&queue.waiting).bytes.len() < OUTBOX + frame::LIMIT);
+        assert!(!sender.is_finished());
+        let reader = tokio::task::spawn_blocking(move || {
+            for number in 0..LINES {
+                let read: FromWorker = frame::read(&mut theirs).unwrap().unwrap();
+                assert_eq!(read, line(number));
+            }
+        });
+        sender.await.unwrap();
+        reader.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_daemon_that_is_gone() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let outbox = Outbox::new(ours);
+        drop(theirs);
+        for number in 0..2000 {
+            outbox.send(&line(number)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_are_read_however_they_come() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut inbox = inbox(ours).unwrap();
+        let frame = frame::encode(&ToWorker::Start).unwrap();
+        theirs.write_all(&frame[..3]).unwrap();
+        theirs.write_all(&frame[3..]).unwrap();
+        theirs
+            .write_all(&[&frame[..], &frame[..]].concat())
+            .unwrap();
+        for _ in 0..3 {
+            let message = inbox.recv().await.unwrap().unwrap();
+            assert_eq!(message.message, ToWorker::Start);
+        }
+        theirs.write_all(&frame[..5]).unwrap();
+        drop(theirs);
+        assert!(inbox.recv().await.unwrap().is_err());
+        assert!(inbox.recv().await.is_none());
+    }
+
     #[tokio::test]
     async fn a_descriptor_comes_with_its_frame() {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        theirs.set_nonblocking(true).unwrap();
-        let mut inbox = inbox(UnixStream::from_std(theirs).unwrap().into_split().0);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut inbox = inbox(theirs).unwrap();
         for id in 0..40 {
             let (reader, _writer) = std::io::pipe().unwrap();
             let answer = ToWorker::Answer {
@@ -172,15 +296,5 @@ mod tests {
         carrier::send(&ours, &frame::encode(&without).unwrap(), None).unwrap();
         assert!(inbox.recv().await.unwrap().is_err());
         assert!(inbox.recv().await.is_none());
-    }
-
-    #[tokio::test]
-    async fn half_a_frame_is_no_end() {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut inbox = inbox(theirs.into_split().0);
-        let frame = frame::encode(&ToWorker::Start).unwrap();
-        ours.try_write(&frame[..frame.len() - 1]).unwrap();
-        drop(ours);
-        assert!(inbox.recv().await.unwrap().is_err());
     }
 }

@@ -98,7 +98,6 @@ async fn call(context: &Context, hook: &Hook, event: &Event) -> Result<(), Fault
     // The semaphore is never closed; without a permit the run would only be less bounded.
     let _permit = context.calls.acquire().await.ok();
     let subject = Subject::Hook(hook.spec.name.clone());
-    context.announce(&hook.plugin, &subject).await;
     let timeout = Duration::from_millis(hook.spec.timeout_ms);
     let permission = Permission::Granted { target: None };
     let ending = run::run(&hook.plugin, &context.shared, job, timeout, permission).await;

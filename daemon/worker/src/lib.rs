@@ -7,6 +7,7 @@
 //! frames    the control stream            run       one call within limits
 //! check     the schedule of the checks    hook      the order of the events
 //! host      what plugins may import       broker    what only the daemon can do
+//! in_flight what runs, should this process die
 //! ```
 //!
 //! What the process gives up before that is in `mainstay-sandbox`.
@@ -29,6 +30,7 @@ mod grant_line;
 mod grants;
 mod hook;
 mod host;
+mod in_flight;
 mod limits;
 mod load;
 mod plugin;

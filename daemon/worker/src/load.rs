@@ -3,16 +3,15 @@
 mod component;
 mod usage;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_protocol::{CheckSpec, FromWorker, HookSpec, Load, LoadFault, PluginInfo, Subject};
+use mainstay_protocol::{CheckSpec, HookSpec, Load, LoadFault, PluginInfo, Subject};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::fault;
-use crate::frames::Outbox;
 use crate::host::Shared;
 use crate::plugin::Plugin;
 
@@ -57,12 +56,11 @@ pub(crate) struct Use<S> {
 
 /// Loads all of it. Never stops at the first fault.
 ///
-/// Each plugin is announced before anything is done with it, so that the daemon knows the suspect
-/// if the worker does not survive it.
+/// Each plugin is [noted](crate::in_flight) before anything is done with it, so that the daemon knows
+/// the suspect if the worker does not survive it.
 pub(crate) async fn load(
     engine: &Engine,
     shared: &Arc<Shared>,
-    outbox: &Outbox,
     codes: &Codes,
     request: Load,
 ) -> Outcome {
@@ -75,10 +73,13 @@ pub(crate) async fn load(
     }
     let mut loaded = BTreeMap::new();
     let mut broken = BTreeSet::new();
-    for spec in request.plugins {
+    let numbers: HashMap<String, usize> = (request.plugins.iter().enumerate())
+        .map(|(number, spec)| (spec.name.clone(), number))
+        .collect();
+    for (number, spec) in request.plugins.into_iter().enumerate() {
         let name = spec.name.clone();
-        announce(outbox, &name).await;
-        match component::load(engine, &linker, shared, codes, spec).await {
+        let _run = shared.in_flight.begin(number);
+        match component::load(engine, &linker, shared, codes, (number, spec)).await {
             Ok((info, plugin)) => {
                 outcome.plugins.push(info);
                 loaded.insert(name, plugin);
@@ -93,7 +94,8 @@ pub(crate) async fn load(
     for spec in request.checks {
         let subject = Subject::Check(spec.name.clone());
         let used = (spec.plugin.as_str(), "check", &spec.settings);
-        announce(outbox, &spec.plugin).await;
+        let number = numbers.get(&spec.plugin);
+        let _run = number.map(|number| shared.in_flight.begin(*number));
         match usage::check(&loaded, &broken, shared, subject, used).await {
             Ok((plugin, settings)) => outcome.checks.push(Use {
                 spec,
@@ -106,7 +108,8 @@ pub(crate) async fn load(
     for spec in request.hooks {
         let subject = Subject::Hook(spec.name.clone());
         let used = (spec.plugin.as_str(), "hook", &spec.settings);
-        announce(outbox, &spec.plugin).await;
+        let number = numbers.get(&spec.plugin);
+        let _run = number.map(|number| shared.in_flight.begin(*number));
         match usage::check(&loaded, &broken, shared, subject, used).await {
             Ok((plugin, settings)) => outcome.hooks.push(Use {
                 spec,
@@ -134,13 +137,4 @@ fn bound_schemas(plugins: &mut [PluginInfo]) {
             None => plugin.settings_schema = None,
         }
     }
-}
-
-async fn announce(outbox: &Outbox, plugin: &str) {
-    outbox
-        .send(&FromWorker::RunStarted {
-            plugin: plugin.to_owned(),
-            subject: Subject::Load,
-        })
-        .await;
 }

@@ -16,6 +16,8 @@ use crate::host::{LogBudget, State};
 pub(crate) struct Plugin {
     /// Name in the configuration.
     pub(crate) name: String,
+    /// Its place in the load.
+    pub(crate) number: usize,
     /// What its runs may do.
     pub(crate) grants: Arc<Grants>,
     /// What its runs may use.

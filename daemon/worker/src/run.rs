@@ -61,6 +61,8 @@ pub(crate) async fn run(
     permission: Permission,
 ) -> Ending {
     let start = Instant::now();
+    let _run = shared.in_flight.begin(plugin.number);
+    let _ticking = shared.ticker.tick();
     let tally = Arc::new(Tally::default());
     let log = Arc::new(RunLog::new(plugin.log.clone()));
     let (grants, target) = match permission {

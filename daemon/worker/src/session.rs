@@ -1,12 +1,15 @@
 //! The life of a worker: hello, load, and then whatever the daemon asks until it goes away.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::frame::{self, FrameError};
 use mainstay_protocol::{FromWorker, Load, Run, Sealed, SealedError, ToWorker, VERSION};
@@ -18,9 +21,11 @@ use crate::broker::Broker;
 use crate::check::{self, Check};
 use crate::code::CodeError;
 use crate::context::Context;
+use crate::engine::Ticker;
 use crate::frames::{self, Incoming, Outbox};
 use crate::hook::Hooks;
 use crate::host::{Look, ProbeSlots, ProcTable, Shared};
+use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
 use crate::{code, compile, engine};
 
@@ -52,7 +57,10 @@ pub fn serve(stream: UnixStream) -> Result<(), SessionError> {
     })?;
     stream.send(&hello, None)?;
     match frame::read(&mut stream)? {
-        Some(ToWorker::Load(load)) => run(stream, &engine, load),
+        Some(ToWorker::Load(load)) => {
+            let page = File::from(carried(&mut stream)?);
+            run(stream, page, &engine, load)
+        }
         Some(ToWorker::Compile { .. }) => {
             let component = Sealed::try_from(carried(&mut stream)?)?;
             compile::answer(stream, &engine, &component)
@@ -64,6 +72,7 @@ pub fn serve(stream: UnixStream) -> Result<(), SessionError> {
 
 fn run(
     mut stream: Carrier<UnixStream>,
+    page: File,
     engine: &Engine,
     request: Load,
 ) -> Result<(), SessionError> {
@@ -78,8 +87,7 @@ fn run(
         .max_blocking_threads(BLOCKING)
         .enable_all()
         .build()?;
-    engine::tick(engine)?;
-    let result = runtime.block_on(loaded(stream.into_inner(), engine, codes, request));
+    let result = runtime.block_on(loaded(stream.into_inner(), page, engine, codes, request));
     // A look at the processes may still be going on; nobody waits for it any more.
     runtime.shutdown_background();
     result
@@ -114,16 +122,18 @@ fn carried(stream: &mut Carrier<UnixStream>) -> Result<OwnedFd, SessionError> {
 
 async fn loaded(
     stream: UnixStream,
+    page: File,
     engine: &Engine,
     codes: Codes,
     request: Load,
 ) -> Result<(), SessionError> {
-    stream.set_nonblocking(true)?;
-    let (reader, writer) = tokio::net::UnixStream::from_std(stream)?.into_split();
-    let mut inbox = frames::inbox(reader);
-    let outbox = Outbox::new(writer);
+    let outbox = Outbox::new(stream.try_clone()?);
+    let mut inbox = frames::inbox(stream)?;
+    let grants = request.plugins.iter().map(|spec| &spec.grants.process);
     let shared = Arc::new(Shared {
-        processes: ProcTable::new(look(&request)),
+        in_flight: InFlight::new(page, request.plugins.len()),
+        ticker: Ticker::new(engine)?,
+        processes: ProcTable::new(Look::of(grants)),
         probes: ProbeSlots::default(),
         broker: Broker::new(outbox.clone()),
     });
@@ -132,11 +142,11 @@ async fn loaded(
         shared: shared.clone(),
         outbox: outbox.clone(),
         generation,
-        runs: Semaphore::new(request.max_concurrent_runs.max(1) as usize),
+        runs: Arc::new(Semaphore::new(request.max_concurrent_runs.max(1) as usize)),
         calls: Semaphore::new(CALLS),
     });
     let outcome = tokio::select! {
-        outcome = load::load(engine, &shared, &outbox, &codes, request) => outcome,
+        outcome = load::load(engine, &shared, &codes, request) => outcome,
         early = inbox.recv() => return match early {
             None => Ok(()),
             Some(Ok(_)) => Err(SessionError::Unexpected("something before the answer to the load")),
@@ -187,10 +197,17 @@ async fn obey(
             ToWorker::Start if started => return Err(SessionError::Unexpected("a second start")),
             ToWorker::Start => {
                 started = true;
-                for (index, check) in checks.iter().enumerate() {
-                    let phase = phase(check.spec.interval_ms, index, checks.len());
-                    tokio::spawn(check::schedule(context.clone(), check.clone(), phase));
-                }
+                // All on one task: those that are due at the same time share a wakeup, and what
+                // they find goes out together.
+                let mut schedules: FuturesUnordered<_> = checks
+                    .iter()
+                    .enumerate()
+                    .map(|(index, check)| {
+                        let phase = phase(check.spec.interval_ms, index, checks.len());
+                        check::schedule(context.clone(), check.clone(), phase)
+                    })
+                    .collect();
+                tokio::spawn(async move { schedules.next().await });
             }
             ToWorker::Run(Run { check }) => {
                 let Some(check) = by_name.get(check.as_str()) else {
@@ -211,11 +228,12 @@ async fn obey(
     Ok(())
 }
 
-/// Spreads checks over the first eighth of their interval.
+/// Spreads checks over the first eighth of their interval, in steps of a 64th: those of one step
+/// cost one wakeup.
 fn phase(interval_ms: u64, index: usize, count: usize) -> Duration {
-    let eighth = Duration::from_millis(interval_ms) / 8;
-    let share = index as f64 / count.max(1) as f64;
-    eighth.mul_f64(share)
+    let steps = 8 * index / count.max(1);
+    let step = Duration::from_millis(interval_ms) / 64;
+    step * u32::try_from(steps).unwrap_or(0)
 }
 
 fn pid_files(request: &Load) -> Vec<PathBuf> {
@@ -231,14 +249,6 @@ fn data(request: &Load) -> u64 {
     let limits = request.plugins.iter().map(|spec| spec.limits.memory);
     let run = limits.max().unwrap_or(0).saturating_add(RUN);
     runs.saturating_mul(run).saturating_add(BESIDE_RUNS)
-}
-
-fn look(request: &Load) -> Look {
-    let granted = || request.plugins.iter().map(|spec| &spec.grants.process);
-    Look {
-        commands: granted().any(|grant| !grant.commands.is_empty()),
-        units: granted().any(|grant| !grant.units.is_empty()),
-    }
 }
 
 /// Why a worker ended before the daemon let it go.

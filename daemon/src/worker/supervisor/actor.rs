@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mainstay_core::input::Outcome;
+use mainstay_core::input::{Outcome, Verdict};
 use mainstay_protocol::{Event, FromWorker, Load, PluginInfo};
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{oneshot, watch};
@@ -46,6 +47,8 @@ pub(super) struct Actor {
     idle: IdleChecks,
     restarts: u64,
     last_end: Option<String>,
+    /// Whether what people see may be another than they were told.
+    changed: bool,
     drained: Option<oneshot::Sender<()>>,
 }
 
@@ -91,6 +94,7 @@ impl Actor {
             idle: IdleChecks::default(),
             restarts: 0,
             last_end: None,
+            changed: true,
             drained: None,
         }
     }
@@ -99,7 +103,9 @@ impl Actor {
     pub(super) async fn run(mut self) {
         loop {
             self.deliver().await;
-            self.tell_status();
+            if mem::take(&mut self.changed) {
+                self.tell_status();
+            }
             if self.hooks.is_empty()
                 && self.events.is_empty()
                 && let Some(drained) = self.drained.take()
@@ -111,6 +117,7 @@ impl Actor {
             tokio::select! {
                 order = self.orders.recv() => match order {
                     Some(Order::Adopt(prepared, subscriptions)) => {
+                        self.changed = true;
                         self.adopt(*prepared, subscriptions).await;
                     }
                     Some(Order::Announce(phase, at)) => {
@@ -120,12 +127,18 @@ impl Actor {
                     None => return,
                 },
                 Some(event) = self.events.recv() => self.hooks.accept(&event, Instant::now()),
-                started = started(&mut self.starting) => self.started(started).await,
+                started = started(&mut self.starting) => {
+                    self.changed = true;
+                    self.started(started).await;
+                }
                 message = next(&mut self.serving) => match message {
-                    Ok(message) => self.hear(message),
+                    Ok(messages) => self.hear(messages),
                     Err(error) => self.lost(false, &error).await,
                 },
-                () = sleep_until(wake) => self.awake().await,
+                () = sleep_until(wake) => {
+                    self.changed = true;
+                    self.awake().await;
+                }
             }
         }
     }
@@ -209,6 +222,7 @@ impl Actor {
         let Some(serving) = self.serving.take() else {
             return;
         };
+        self.changed = true;
         let served = serving.since().elapsed();
         let in_flight = serving.suspects();
         let (death, end) = serving.end(hung).await;
@@ -250,27 +264,37 @@ impl Actor {
         self.starting = Some(Starting { task, load });
     }
 
-    fn hear(&mut self, message: FromWorker) {
-        let Some(serving) = &mut self.serving else {
-            return;
-        };
+    /// Verdicts that came together go to the engine together.
+    fn hear(&mut self, messages: Vec<FromWorker>) {
         let now = Instant::now();
-        match serving.hear(message, now) {
-            Some(News::Verdict(verdict)) => {
+        let verdicts: Vec<Verdict> = messages
+            .into_iter()
+            .filter_map(|message| self.hear_one(message, now))
+            .collect();
+        if !verdicts.is_empty() {
+            (self.outlet)(verdicts);
+        }
+    }
+
+    fn hear_one(&mut self, message: FromWorker, now: Instant) -> Option<Verdict> {
+        let serving = self.serving.as_mut()?;
+        match serving.hear(message, now)? {
+            News::Verdict(verdict) => {
                 if let Outcome::Fault { message } = &verdict.outcome
                     && let Some(plugin) = serving.plugin_of(&verdict.check)
                     && let Some(plugin) = self.plugins.get_mut(plugin)
                 {
                     plugin.last_error = Some(format!("check {}: {message}", verdict.check));
+                    self.changed = true;
                 }
-                (self.outlet)(verdict);
+                Some(verdict)
             }
-            Some(News::Hook {
+            News::Hook {
                 hook,
                 source,
                 sequence,
                 error,
-            }) => {
+            } => {
                 let fate = self
                     .hooks
                     .answered(&hook, &source, sequence, error.is_none(), now);
@@ -282,8 +306,8 @@ impl Actor {
                         error!(hook, source, sequence, error, "a hook failed for good")
                     }
                 }
+                None
             }
-            None => {}
         }
     }
 
@@ -323,7 +347,9 @@ impl Actor {
         let now = Instant::now();
         if let Some(plan) = &self.plan {
             let faults = self.idle.due(&plan.load, &self.suspects, now);
-            faults.into_iter().for_each(&self.outlet);
+            if !faults.is_empty() {
+                (self.outlet)(faults);
+            }
         }
         if self.suspects.release(now) {
             info!("plugins that rested are tried again");
@@ -403,7 +429,7 @@ async fn started(starting: &mut Option<Starting>) -> Result<Worker, FailedStart>
     }
 }
 
-async fn next(serving: &mut Option<Serving>) -> Result<FromWorker, ConnectionError> {
+async fn next(serving: &mut Option<Serving>) -> Result<Vec<FromWorker>, ConnectionError> {
     match serving {
         Some(serving) => serving.next().await,
         None => pending().await,

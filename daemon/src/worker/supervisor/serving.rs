@@ -1,11 +1,11 @@
 //! A worker at work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mainstay_core::input::Verdict;
-use mainstay_protocol::{Event, FromWorker, Load, Subject, ToWorker};
+use mainstay_protocol::{Event, FromWorker, Load, ToWorker};
 
 use crate::worker::connection::ConnectionError;
 use crate::worker::process::death;
@@ -19,16 +19,12 @@ use crate::worker::suspects::Death;
 pub(super) struct Serving {
     worker: Worker,
     load: Arc<Load>,
-    /// Plugin and check or hook of each run that was announced and has not ended.
-    in_flight: BTreeSet<(String, Name)>,
+    /// Places of the checks in the load, by name.
+    checks: HashMap<String, usize>,
     pulse: Pulse,
+    /// What came after the last messages.
+    failed: Option<ConnectionError>,
     since: Instant,
-}
-
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Name {
-    Check(String),
-    Hook(String),
 }
 
 /// What a message comes to.
@@ -59,8 +55,11 @@ impl Serving {
         worker.connection.send(&ToWorker::Start)?;
         Ok(Self {
             worker,
-            in_flight: BTreeSet::new(),
+            checks: (load.checks.iter().enumerate())
+                .map(|(place, check)| (check.name.clone(), place))
+                .collect(),
             pulse: Pulse::new(&load, now),
+            failed: None,
             load,
             since: now,
         })
@@ -78,28 +77,36 @@ impl Serving {
 
     /// The plugins with a run in flight.
     pub(super) fn suspects(&self) -> BTreeSet<String> {
-        let plugins = self.in_flight.iter().map(|(plugin, _)| plugin.clone());
-        plugins.collect()
+        self.worker.in_flight.suspects()
     }
 
-    /// The next message that is no question. Nothing is lost when the future is dropped.
+    /// The next messages that are no questions, as many as came together. Nothing is lost when the
+    /// future is dropped.
     ///
     /// # Errors
     /// When the worker is gone, or not to be trusted.
-    pub(super) async fn next(&mut self) -> Result<FromWorker, ConnectionError> {
-        self.worker.next().await
+    pub(super) async fn next(&mut self) -> Result<Vec<FromWorker>, ConnectionError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let mut messages = vec![self.worker.next().await?];
+        loop {
+            match self.worker.ready() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        Ok(messages)
     }
 
     /// Takes note of a message. What isn't of this worker's load is dropped.
     pub(super) fn hear(&mut self, message: FromWorker, now: Instant) -> Option<News> {
         self.pulse.beat(now);
         match message {
-            FromWorker::RunStarted { plugin, subject } => {
-                if let Some(name) = self.known(&plugin, subject) {
-                    self.in_flight.insert((plugin, name));
-                }
-                None
-            }
             FromWorker::Verdict {
                 check,
                 generation,
@@ -107,7 +114,6 @@ impl Serving {
                 took_us,
                 overruns: _,
             } if generation == self.load.generation && self.plugin_of(&check).is_some() => {
-                self.ended(&Name::Check(check.clone()));
                 let verdict = relay::verdict(check, generation, outcome, took_us);
                 Some(News::Verdict(verdict))
             }
@@ -116,15 +122,12 @@ impl Serving {
                 source,
                 sequence,
                 error,
-            } if self.hooks(&hook).is_some() => {
-                self.ended(&Name::Hook(hook.clone()));
-                Some(News::Hook {
-                    hook,
-                    source,
-                    sequence,
-                    error: error.map(|fault| relay::fault_text(&fault)),
-                })
-            }
+            } if self.hooks(&hook).is_some() => Some(News::Hook {
+                hook,
+                source,
+                sequence,
+                error: error.map(|fault| relay::fault_text(&fault)),
+            }),
             other => {
                 if let FromWorker::Quarantine { check, for_ms } = &other {
                     let rest = Duration::from_millis(*for_ms);
@@ -178,25 +181,10 @@ impl Serving {
         }
     }
 
-    /// The check or hook of a run, when this plugin has been loaded for it.
-    fn known(&self, plugin: &str, subject: Subject) -> Option<Name> {
-        match subject {
-            Subject::Check(name) if self.plugin_of(&name) == Some(plugin) => {
-                Some(Name::Check(name))
-            }
-            Subject::Hook(name) if self.hooks(&name) == Some(plugin) => Some(Name::Hook(name)),
-            Subject::Check(_) | Subject::Hook(_) | Subject::Load => None,
-        }
-    }
-
-    fn ended(&mut self, name: &Name) {
-        self.in_flight.retain(|(_, other)| other != name);
-    }
-
     /// The plugin of a check.
     pub(super) fn plugin_of(&self, check: &str) -> Option<&str> {
-        let spec = self.load.checks.iter().find(|spec| spec.name == check)?;
-        Some(&spec.plugin)
+        let place = self.checks.get(check)?;
+        Some(&self.load.checks.get(*place)?.plugin)
     }
 
     /// The plugin of a hook.

@@ -1,9 +1,11 @@
 //! The supervisor against workers that the tests play, one per connection to a socket.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use carrier::Descriptors;
 use mainstay_core::address::Family;
 use mainstay_core::event::{Cause, RouterState, Transition};
 use mainstay_core::input::{Outcome, Status};
@@ -15,7 +17,7 @@ use protocol::{
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::*;
@@ -39,7 +41,11 @@ impl Setup {
         let path = directory.path().join("worker.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let (sender, verdicts) = mpsc::unbounded_channel();
-        let outlet = move |verdict| sender.send(verdict).unwrap();
+        let outlet = move |verdicts: Vec<Verdict>| {
+            for verdict in verdicts {
+                sender.send(verdict).unwrap();
+            }
+        };
         let (transitions, happened) = hooks::channel();
         // All code is there already: the cache has it.
         let (cache, state) = (
@@ -68,7 +74,11 @@ impl Setup {
 
     async fn worker_of(&self, engine: &str) -> Worker {
         let (stream, _) = self.listener.accept().await.unwrap();
-        let mut worker = Worker { stream };
+        let mut worker = Worker {
+            stream,
+            descriptors: Descriptors::default(),
+            page: None,
+        };
         worker.say_hello(VERSION, engine).await;
         worker
     }
@@ -121,6 +131,9 @@ impl Setup {
 /// A worker's end of a connection.
 struct Worker {
     stream: UnixStream,
+    descriptors: Descriptors,
+    /// Where it notes its runs.
+    page: Option<File>,
 }
 
 impl Worker {
@@ -132,10 +145,31 @@ impl Worker {
     /// The next message; `None` when the daemon has ended the connection.
     async fn hear(&mut self) -> Option<ToWorker> {
         let mut prefix = [0; 4];
-        self.stream.read_exact(&mut prefix).await.ok()?;
+        self.read(&mut prefix).await?;
         let mut body = vec![0; frame::body_length(prefix).unwrap()];
-        self.stream.read_exact(&mut body).await.unwrap();
-        Some(frame::decode(&body).unwrap())
+        self.read(&mut body).await.unwrap();
+        let message: ToWorker = frame::decode(&body).unwrap();
+        if message.carries() {
+            let carried = self.descriptors.take().unwrap();
+            if matches!(message, ToWorker::Load(_)) {
+                self.page = Some(File::from(carried));
+            }
+        }
+        Some(message)
+    }
+
+    /// Fills the buffer; `None` when the stream ends before.
+    async fn read(&mut self, buffer: &mut [u8]) -> Option<()> {
+        let (mut have, wanted) = (0, Interest::READABLE);
+        while have < buffer.len() {
+            let (stream, rest) = (&self.stream, &mut buffer[have..]);
+            let receive = || self.descriptors.receive(stream, rest);
+            match stream.async_io(wanted, receive).await.ok()? {
+                0 => return None,
+                more => have += more,
+            }
+        }
+        Some(())
     }
 
     async fn say_hello(&mut self, version: u32, engine: &str) {
@@ -172,12 +206,10 @@ impl Worker {
         load
     }
 
-    async fn start_run(&mut self, plugin: &str, check: &str) {
-        let started = FromWorker::RunStarted {
-            plugin: plugin.to_owned(),
-            subject: Subject::Check(check.to_owned()),
-        };
-        self.say(&started).await;
+    /// Notes so many runs of the plugin at this place of the load.
+    fn note_runs(&self, plugin: usize, runs: u32) {
+        let page = self.page.as_ref().unwrap();
+        protocol::in_flight::note(page, plugin, runs).unwrap();
     }
 
     async fn find_healthy(&mut self, check: &str, generation: u64) {
@@ -412,17 +444,18 @@ async fn a_plugin_that_workers_die_of_rests_and_the_others_go_on() {
     let mut setup = Setup::new();
     let mut worker = setup.adopt(load(1, 200)).await;
     for _ in 0..2 {
-        worker.start_run("plugin-a", "a").await;
-        worker.start_run("plugin-b", "b").await;
+        worker.note_runs(0, 1);
+        worker.note_runs(1, 2);
         worker.find_healthy("b", 1).await;
         setup.verdicts.recv().await.unwrap();
+        worker.note_runs(1, 0);
         drop(worker);
         let (next, again) = setup.loaded().await;
         assert_eq!(again.checks.len(), 2);
         worker = next;
         assert_eq!(worker.hear().await, Some(ToWorker::Start));
     }
-    worker.start_run("plugin-a", "a").await;
+    worker.note_runs(0, 1);
     drop(worker);
 
     let (mut worker, rest) = setup.loaded().await;
@@ -497,7 +530,11 @@ async fn a_worker_of_another_version_is_refused() {
     let setup = Setup::new();
     let other = async {
         let (stream, _) = setup.listener.accept().await.unwrap();
-        let mut worker = Worker { stream };
+        let mut worker = Worker {
+            stream,
+            descriptors: Descriptors::default(),
+            page: None,
+        };
         worker.say_hello(VERSION + 1, ENGINE).await;
         worker.hear().await
     };

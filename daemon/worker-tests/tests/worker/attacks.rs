@@ -110,16 +110,12 @@ fn a_schema_that_takes_years_to_check_does_not_keep_the_worker() {
     let component = &setup.components["p"];
     let code = Worker::compile(component).unwrap();
     let mut worker = Worker::start();
-    worker.send(&ToWorker::Load(setup.load.clone()));
+    worker.send_load(&setup.load);
     let message = ToWorker::Code {
         code: "p".to_owned(),
     };
     worker.send_with(&message, code);
-    // First the plugin is looked at, and then its use.
-    for _ in 0..2 {
-        let frame = worker.frame();
-        assert!(matches!(frame, FromWorker::RunStarted { .. }), "{frame:?}");
-    }
+    worker.until_in_flight(|counts| counts[0] > 0);
     assert!(worker.abandon().success());
 }
 

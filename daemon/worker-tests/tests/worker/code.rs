@@ -10,7 +10,7 @@ use mainstay_worker_tests::harness::{Setup, Worker};
 fn asked_for_code() -> (Worker, ToWorker) {
     let setup = Setup::with_check(&guest::healthy());
     let mut worker = Worker::start();
-    worker.send(&ToWorker::Load(setup.load));
+    worker.send_load(&setup.load);
     let code = ToWorker::Code {
         code: "p".to_owned(),
     };

@@ -1,6 +1,6 @@
 //! What is refused at load, with which words.
 
-use mainstay_protocol::{FromWorker, LoadFault, Subject, ToWorker};
+use mainstay_protocol::{LoadFault, Subject, ToWorker};
 use serde_json::json;
 
 use mainstay_worker_tests::guest;
@@ -252,19 +252,22 @@ fn a_schema_that_refers_to_itself_does_not_end_the_worker() {
 }
 
 #[test]
-fn a_plugin_is_announced_before_it_is_loaded() {
-    let setup = Setup::with_check(&guest::healthy());
-    let code = Worker::compile(&guest::healthy()).unwrap();
+fn a_plugin_is_noted_while_it_is_loaded() {
+    let endless = guest::check(
+        "",
+        "unreachable) (start $forever) (func $forever (loop $again (br $again))",
+    );
+    let setup = Setup::empty()
+        .plugin("fine", &guest::healthy())
+        .plugin("loop", &endless);
+    let codes = [guest::healthy(), endless].map(|bytes| Worker::compile(&bytes).unwrap());
     let mut worker = Worker::start();
-    worker.send(&ToWorker::Load(setup.load.clone()));
-    let message = ToWorker::Code {
-        code: "p".to_owned(),
-    };
-    worker.send_with(&message, code);
-    match worker.frame() {
-        FromWorker::RunStarted { plugin, subject } => {
-            assert_eq!((plugin.as_str(), subject), ("p", Subject::Load));
-        }
-        other => panic!("{other:?}"),
+    worker.send_load(&setup.load);
+    for (spec, code) in setup.load.plugins.iter().zip(codes) {
+        let message = ToWorker::Code {
+            code: spec.code.clone(),
+        };
+        worker.send_with(&message, code);
     }
+    worker.until_in_flight(|counts| counts[0] == 0 && counts[1] > 0);
 }

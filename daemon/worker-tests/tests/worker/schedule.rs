@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use mainstay_protocol::{FaultKind, FromWorker, Outcome, Status, Subject, ToWorker};
+use mainstay_protocol::{FaultKind, FromWorker, Outcome, Status, ToWorker};
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::{Setup, Worker};
 
@@ -32,23 +32,29 @@ fn nothing_runs_before_the_start() {
     let mut worker = Setup::with_check(&guest::healthy()).loaded();
     // The answer to this comes first, since nothing else goes on.
     worker.send(&ToWorker::Run(mainstay_protocol::Run { check: "c".into() }));
-    assert!(matches!(worker.frame(), FromWorker::RunStarted { .. }));
     assert!(matches!(worker.frame(), FromWorker::Ran(_)));
 }
 
 #[test]
-fn a_run_is_announced_before_its_verdict() {
-    let mut worker = start(&Setup::with_check(&guest::healthy()));
-    for _ in 0..3 {
-        match worker.frame() {
-            FromWorker::RunStarted { plugin, subject } => {
-                assert_eq!(plugin, "p");
-                assert_eq!(subject, Subject::Check("c".into()));
-            }
-            other => panic!("{other:?}"),
-        }
-        assert!(matches!(worker.frame(), FromWorker::Verdict { .. }));
-    }
+fn a_run_is_noted_as_long_as_it_lasts() {
+    let setup = Setup::empty()
+        .plugin("good", &guest::healthy())
+        .plugin("loop", &guest::endless())
+        .check("good", "good")
+        .check("loop", "loop")
+        .timing(60_000, 60_000);
+    let mut worker = start(&setup);
+    worker.until_in_flight(|counts| counts == [0, 1]);
+    // The good one comes and goes meanwhile.
+    worker.verdict("good");
+    worker.until_in_flight(|counts| counts == [0, 1]);
+
+    // One that ends by itself is noted no more when its verdict is there.
+    let setup = Setup::with_check(&guest::endless()).timing(60_000, 200);
+    let mut worker = start(&setup);
+    worker.until_in_flight(|counts| counts == [1]);
+    assert_eq!(fault(&worker.verdict("c").0), FaultKind::Timeout);
+    assert_eq!(worker.in_flight(), [0]);
 }
 
 #[test]
@@ -85,17 +91,14 @@ fn no_more_runs_at_once_than_allowed() {
     }
     setup.load.max_concurrent_runs = 2;
     let mut worker = start(&setup);
-    let (mut running, mut most) = (0_i32, 0);
-    for _ in 0..80 {
-        match worker.frame() {
-            FromWorker::RunStarted { .. } => running += 1,
-            FromWorker::Verdict { .. } => running -= 1,
-            _ => {}
-        }
-        most = most.max(running);
+    let mut most = 0;
+    let mut verdicts = 0;
+    worker.until_in_flight(|counts| counts == [2]);
+    while verdicts < 40 {
+        most = most.max(worker.in_flight()[0]);
+        verdicts += usize::from(matches!(worker.frame(), FromWorker::Verdict { .. }));
     }
-    // A verdict is sent just after its permit is free, so as many more may have begun.
-    assert!((2..=4).contains(&most), "{most}");
+    assert!((1..=2).contains(&most), "{most}");
 }
 
 #[test]

@@ -65,11 +65,7 @@ impl Dial {
         Ok(UdpSocket::from_std(socket.into())?)
     }
 
-    async fn brokered(
-        &self,
-        broker: &Broker,
-        transport: Transport,
-    ) -> Result<OwnedFd, DialError> {
+    async fn brokered(&self, broker: &Broker, transport: Transport) -> Result<OwnedFd, DialError> {
         let question = Question::Socket(SocketRequest {
             transport,
             to: self.to,

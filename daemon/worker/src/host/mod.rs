@@ -26,7 +26,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings;
 use crate::broker::Broker;
+use crate::engine::Ticker;
 use crate::grants::Grants;
+use crate::in_flight::InFlight;
 use crate::limits::Limiter;
 use crate::tally::Tally;
 
@@ -55,6 +57,9 @@ pub(crate) struct State {
 /// What all runs of a worker share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// What the daemon is to know of the runs, and what keeps them from running for ever.
+    pub(crate) in_flight: InFlight,
+    pub(crate) ticker: Ticker,
     /// The processes of this machine, looked at only so often.
     pub(crate) processes: ProcTable,
     /// Bounds the probes that go on at the same time.

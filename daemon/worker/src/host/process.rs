@@ -93,25 +93,20 @@ async fn select(
     mut visit: impl FnMut(&Proc) -> bool + Send,
 ) -> Result<(), Error> {
     let unavailable = |_| Error::Unavailable;
-    let pid = match selector {
-        Selector::PidFile(file) => {
-            match proc_table::pid_from(Path::new(file))
-                .await
-                .map_err(unavailable)?
-            {
-                Some(pid) => pid,
-                None => return Ok(()),
-            }
+    if let Selector::PidFile(file) = selector {
+        let process = proc_table::of_pid_file(Path::new(file)).await;
+        if let Some(process) = process.map_err(unavailable)? {
+            visit(&process);
         }
-        _ => 0,
-    };
+        return Ok(());
+    }
     let processes = shared.processes.all().await.map_err(unavailable)?;
     for process in processes.iter() {
         let meant = match selector {
             Selector::Name(name) => process.has_name(name),
             Selector::Command(command) => process.has_command(command),
             Selector::Unit(unit) => process.is_of_unit(unit),
-            Selector::PidFile(_) => process.stat.pid == pid,
+            Selector::PidFile(_) => false,
         };
         if meant && !visit(process) {
             break;

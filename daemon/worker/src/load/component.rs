@@ -32,7 +32,7 @@ pub(super) async fn load(
     linker: &Linker<State>,
     shared: &Arc<Shared>,
     codes: &Codes,
-    spec: PluginSpec,
+    (number, spec): (usize, PluginSpec),
 ) -> Result<(PluginInfo, Loaded), Refused> {
     let name = spec.name.clone();
     let mut faults = Vec::new();
@@ -98,6 +98,7 @@ pub(super) async fn load(
     };
     let plugin = Arc::new(Plugin {
         name: name.clone(),
+        number,
         grants: Arc::new(grants),
         log: Arc::new(LogBudget::new(spec.limits.log_lines_per_minute)),
         limits: spec.limits,
