@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bounds::{Bounded, OutOfBounds};
+
 /// The longest frame either side sends or accepts, in bytes, without its length.
 pub const LIMIT: usize = 1 << 20;
 
@@ -26,9 +28,12 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
 /// Decodes the body of a frame, without its length.
 ///
 /// # Errors
-/// [`FrameError::Json`] when the body is not the expected message.
-pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
-    serde_json::from_slice(body).map_err(FrameError::Json)
+/// [`FrameError::Json`] when the body is not the expected message, [`FrameError::Bounds`] when a
+/// field of it is too long or too large.
+pub fn decode<T: Bounded + DeserializeOwned>(body: &[u8]) -> Result<T, FrameError> {
+    let message: T = serde_json::from_slice(body).map_err(FrameError::Json)?;
+    message.check()?;
+    Ok(message)
 }
 
 /// The body length that four length bytes announce.
@@ -56,7 +61,9 @@ pub fn write<T: Serialize>(stream: &mut impl Write, message: &T) -> Result<(), F
 ///
 /// # Errors
 /// As [`decode`] and [`body_length`], and whatever the stream reports.
-pub fn read<T: DeserializeOwned>(stream: &mut impl Read) -> Result<Option<T>, FrameError> {
+pub fn read<T: Bounded + DeserializeOwned>(
+    stream: &mut impl Read,
+) -> Result<Option<T>, FrameError> {
     let mut prefix = [0; 4];
     match stream.read(&mut prefix[..1])? {
         0 => return Ok(None),
@@ -76,6 +83,9 @@ pub enum FrameError {
     /// Not the JSON of the expected message.
     #[error("not a message of this protocol")]
     Json(#[source] serde_json::Error),
+    /// A field is not what either end would send.
+    #[error("a message of this protocol in which {0}")]
+    Bounds(#[from] OutOfBounds),
     /// The stream failed.
     #[error("the stream failed")]
     Io(#[from] io::Error),

@@ -2,7 +2,7 @@
 //!
 //! One stream socket, frames in both directions ([`frame`]): a length and a JSON document. Every
 //! message is one variant of [`ToWorker`] or [`FromWorker`]; both sides refuse a frame over
-//! [`frame::LIMIT`] and a peer of another [`VERSION`].
+//! [`frame::LIMIT`], a field out of its [bounds](Bounded) and a peer of another [`VERSION`].
 //!
 //! Components and their code go over as sealed descriptors ([`Sealed`]), along with the frame that
 //! is about them: a worker opens no plugin's file, and what the daemon has verified cannot change.
@@ -30,6 +30,7 @@
 //!   │──────────────────────────────────►│
 //! ```
 
+mod bounds;
 pub mod carrier;
 pub mod frame;
 pub mod in_flight;
@@ -41,6 +42,7 @@ mod rate;
 mod sealed;
 mod unknown_key;
 
+pub use bounds::{Bounded, OutOfBounds};
 pub use message::{
     CheckChange, CheckSpec, CompileFault, DaemonPhase, Event, EventPayload, Fault, FaultKind,
     FromWorker, HookSpec, Load, LoadFault, LogLevel, Outcome, PluginInfo, Report, RouterTransition,

@@ -12,7 +12,6 @@ use mainstay_protocol::{
 use tracing::{info, warn};
 
 use super::connection::ConnectionError;
-use super::relay;
 use super::source::{Source, StartError, Worker};
 use super::suspects::Death;
 use crate::code::{self, Cache, CacheError, Code, Codes, ComponentFile, FileError, Plan};
@@ -189,17 +188,13 @@ impl Worker {
         let request = ToWorker::Compile { plugin };
         self.connection
             .send_with(&request, component.try_clone()?)?;
-        loop {
-            match self.connection.next().await? {
-                FromWorker::Compiled { took_us, fault } => {
-                    return Ok(Compiled {
-                        took: Duration::from_micros(took_us),
-                        fault,
-                        code: self.connection.carried(),
-                    });
-                }
-                other => relay::log(&other),
-            }
+        match self.connection.next().await? {
+            FromWorker::Compiled { took_us, fault } => Ok(Compiled {
+                took: Duration::from_micros(took_us),
+                fault,
+                code: self.connection.carried(),
+            }),
+            _ => Err(ConnectionError::Unexpected),
         }
     }
 }

@@ -267,9 +267,12 @@ pub(crate) enum ConnectionError {
         /// Its build.
         build: String,
     },
-    /// It asks without measure.
-    #[error("it asks more than any plugin could")]
+    /// It asks, or speaks, without measure.
+    #[error("it says more than its plugins could")]
     Flood,
+    /// It says what can't be.
+    #[error("it speaks of {0}")]
+    Lie(&'static str),
     /// It doesn't read.
     #[error("it doesn't read what it is sent")]
     Behind,

@@ -9,7 +9,6 @@ use tokio::task::JoinError;
 use super::compile::Obtained;
 use super::connection::ConnectionError;
 use super::in_flight::InFlight;
-use super::relay;
 use super::source::{LOAD_LIMIT, Source, StartError, Worker};
 use super::suspects::Death;
 use crate::code::{Codes, Plan};
@@ -75,7 +74,7 @@ impl Worker {
                     self.plugins = plugins;
                     return Ok(());
                 }
-                other => relay::log(&other),
+                _ => return Err(lost(ConnectionError::Unexpected)),
             }
         }
     }

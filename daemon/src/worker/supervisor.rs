@@ -2,6 +2,7 @@
 //! one dies, hangs, or has to make room for the next configuration.
 
 mod actor;
+mod claims;
 mod idle;
 mod serving;
 

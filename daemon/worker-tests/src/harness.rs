@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mainstay_protocol::carrier::Carrier;
@@ -59,6 +61,9 @@ pub struct Worker {
     stream: Option<Carrier<UnixStream>>,
     /// Where it notes its runs, and for how many plugins.
     page: Option<(File, usize)>,
+    /// What it says on standard error, and on the stream, where that is listened to.
+    errors: Option<JoinHandle<Vec<u8>>>,
+    frames: Option<JoinHandle<Vec<u8>>>,
 }
 
 /// What to load, with the components.
@@ -183,17 +188,30 @@ impl Setup {
 impl Worker {
     /// Starts the executable and waits for its hello.
     pub fn start() -> Self {
+        Self::start_with(Stdio::inherit())
+    }
+
+    /// As [`Self::start`], and takes note of what it says on standard error.
+    pub fn start_heard() -> Self {
+        let mut worker = Self::start_with(Stdio::piped());
+        worker.errors = worker.child.stderr.take().map(listen);
+        worker
+    }
+
+    fn start_with(errors: Stdio) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
-        let ours = Carrier::new(ours);
         let child = Command::new(executable())
             .args(["--fd", "0"])
             .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stderr(errors)
             .spawn()
             .unwrap();
         let mut worker = Self {
             child,
-            stream: Some(ours),
+            stream: Some(Carrier::new(ours)),
+            errors: None,
+            frames: None,
             page: None,
         };
         match worker.frame() {
@@ -226,6 +244,27 @@ impl Worker {
     /// Sends what is no frame.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.as_mut().unwrap().send(bytes, None).unwrap();
+    }
+
+    /// Reads whatever it says on the stream, from now on and in the background: it never has to wait
+    /// until somebody reads.
+    pub fn listen(&mut self) {
+        let stream = self.stream.take().unwrap().into_inner();
+        self.frames = Some(listen(stream.try_clone().unwrap()));
+        self.stream = Some(Carrier::new(stream));
+    }
+
+    /// Sends what may be a frame, to a worker that may be gone.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn try_send(
+        &mut self,
+        bytes: &[u8],
+        carried: Option<BorrowedFd<'_>>,
+    ) -> std::io::Result<()> {
+        let stream = self.stream.as_ref().unwrap();
+        stream.send(bytes, carried)
     }
 
     /// What the last frame carried.
@@ -365,6 +404,17 @@ impl Worker {
         self.child.wait().unwrap()
     }
 
+    /// Ends the stream of a worker that is [listened to](Self::listen), as a daemon that ends. Answers
+    /// how it ended, and what it said on standard error.
+    pub fn abandon_heard(mut self) -> (ExitStatus, String) {
+        let stream = self.stream.take().unwrap();
+        // It may be gone.
+        let _ = stream.into_inner().shutdown(Shutdown::Write);
+        self.frames.take().unwrap().join().unwrap();
+        let said = self.errors.take().unwrap().join().unwrap();
+        (self.child.wait().unwrap(), String::from_utf8(said).unwrap())
+    }
+
     /// Closes the stream, as a daemon that ends, and waits for the worker to end too.
     pub fn abandon(mut self) -> ExitStatus {
         drop(self.stream.take());
@@ -378,4 +428,16 @@ impl Drop for Worker {
         let _ = self.child.kill();
         self.child.wait().unwrap();
     }
+}
+
+/// Reads to the end, which has to come.
+fn listen(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        match from.read_to_end(&mut said) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!("the worker hangs"),
+            // One that ends with something unread resets the stream.
+            _ => said,
+        }
+    })
 }

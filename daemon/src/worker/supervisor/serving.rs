@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mainstay_core::input::Verdict;
 use mainstay_protocol::{Event, FromWorker, Load, ToWorker};
 
+use super::claims::Claims;
 use crate::worker::connection::ConnectionError;
 use crate::worker::process::death;
 use crate::worker::pulse::Pulse;
@@ -21,6 +22,7 @@ pub(super) struct Serving {
     load: Arc<Load>,
     /// Places of the checks in the load, by name.
     checks: HashMap<String, usize>,
+    claims: Claims,
     pulse: Pulse,
     /// What came after the last messages.
     failed: Option<ConnectionError>,
@@ -58,6 +60,7 @@ impl Serving {
             checks: (load.checks.iter().enumerate())
                 .map(|(place, check)| (check.name.clone(), place))
                 .collect(),
+            claims: Claims::new(&load, now),
             pulse: Pulse::new(&load, now),
             failed: None,
             load,
@@ -89,10 +92,19 @@ impl Serving {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        let mut messages = vec![self.worker.next().await?];
+        let mut message = self.worker.next().await?;
+        let now = Instant::now();
+        self.claims.check(&message, now)?;
+        let mut messages = Vec::new();
         loop {
-            match self.worker.ready() {
-                Ok(Some(message)) => messages.push(message),
+            messages.push(message);
+            let ready = self.worker.ready();
+            let next = ready.and_then(|next| match next {
+                Some(next) => self.claims.check(&next, now).map(|()| Some(next)),
+                None => Ok(None),
+            });
+            match next {
+                Ok(Some(next)) => message = next,
                 Ok(None) => break,
                 Err(error) => {
                     self.failed = Some(error);
@@ -144,6 +156,7 @@ impl Serving {
     /// # Errors
     /// When the worker is gone, or doesn't read.
     pub(super) fn deliver(&mut self, hook: String, event: Event) -> Result<(), ConnectionError> {
+        self.claims.sent(&hook, &event);
         let event = ToWorker::Event { hook, event };
         self.worker.connection.send(&event)
     }
