@@ -76,6 +76,11 @@ fn run(
     engine: &Engine,
     request: Load,
 ) -> Result<(), SessionError> {
+    // What the kernel says of the machine can only be read before; it is kept.
+    let _ = (
+        rustix::param::page_size(),
+        rustix::param::clock_ticks_per_second(),
+    );
     for missing in sandbox::enter(&pid_files(&request), data(&request))? {
         eprintln!("mainstay-worker: confined, but for this: {missing}");
     }
