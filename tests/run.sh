@@ -31,6 +31,7 @@ fi
 nextest=(cargo nextest run --config-file tests/nextest.toml)
 
 step tests/guest/build.sh
+step tests/guest/javascript/build.sh
 skips=$(mktemp)
 trap 'rm -f "$skips"' EXIT
 export MAINSTAY_SKIPS=$skips RUST_BACKTRACE=0

@@ -16,6 +16,7 @@ mod install;
 mod interfaces;
 mod interoperation;
 mod introduction;
+mod javascript;
 mod plugins;
 mod refusal;
 mod restart;

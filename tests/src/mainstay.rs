@@ -33,6 +33,11 @@ pub fn misbehaving() -> PathBuf {
     tree().join("target/test-plugins/misbehaving.wasm")
 }
 
+/// A check in JavaScript, of 12 MB.
+pub fn javascript() -> PathBuf {
+    tree().join("target/test-plugins/javascript.wasm")
+}
+
 /// Cargo's target directory.
 pub fn target() -> PathBuf {
     std::env::var_os("MAINSTAY_BUILD").map_or_else(|| tree().join("target"), PathBuf::from)
@@ -101,7 +106,26 @@ pub(crate) fn run(node: &Node) -> Result<Process> {
         .spawn(&node.log_file())
 }
 
-/// The options that say where a node's files are.
+/// Starts the daemon behind another command, such as one that changes its user or its limits, and
+/// with this worker.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn run_behind(node: &Node, before: &[&str], worker: &Path) -> Result<Process> {
+    let daemon = executable().display().to_string();
+    let mut words = before.iter().copied().chain([daemon.as_str(), "run"]);
+    let first = words.next().context("no command")?;
+    let mut options = locations(node);
+    options.pop();
+    options.push(format!("--worker={}", worker.display()));
+    node.host()
+        .command(first)
+        .args(words)
+        .args(options)
+        .spawn(&node.log_file())
+}
+
+/// The options that say where a node's files are, the worker last.
 fn locations(node: &Node) -> Vec<String> {
     let files = node.host().files().display();
     vec![
