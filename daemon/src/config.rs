@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use mainstay_core::settings::Settings;
 use mainstay_protocol::{Load, LoadFault};
 
+pub(crate) use grants::may_be_given;
 use names::Unique;
 use places::Places;
 use plugin::PluginsTable;

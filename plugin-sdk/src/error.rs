@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::{PluginError, probe, process};
+use crate::{PluginError, http, probe, process};
 
 impl PluginError {
     /// Anything that has no case of its own, in one line.
@@ -38,5 +38,23 @@ impl From<probe::Error> for PluginError {
             probe::Error::ProtocolError(why) | probe::Error::Other(why) => why,
         };
         Self::Failed(format!("probe: {why}"))
+    }
+}
+
+impl From<http::Error> for PluginError {
+    fn from(error: http::Error) -> Self {
+        let why = match error {
+            http::Error::NotPermitted => {
+                return Self::NotPermitted("http: not granted".to_owned());
+            }
+            http::Error::TimedOut => return Self::Timeout,
+            http::Error::InvalidRequest(why) => format!("invalid request: {why}"),
+            http::Error::ResolveFailed(why) => format!("name not resolved: {why}"),
+            http::Error::ConnectFailed(why) => format!("not connected: {why}"),
+            http::Error::TlsFailed(why) => format!("TLS failed: {why}"),
+            http::Error::TooMany => "too many requests in this run".to_owned(),
+            http::Error::ProtocolError(why) | http::Error::Other(why) => why,
+        };
+        Self::Failed(format!("http: {why}"))
     }
 }

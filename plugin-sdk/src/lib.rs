@@ -35,8 +35,8 @@
 //! settings = { name = "nginx" }
 //! ```
 //!
-//! A plugin has no files, no sockets and no clock that matters: what it may ask is in [`process`], [`probe`], [`log`]
-//! and [`budget`], and each call is checked against its permissions. Each run is a fresh instance with a deadline.
+//! A plugin has no files, no sockets and no clock that matters: what it may ask is in [`process`], [`probe`], [`http`],
+//! [`log`] and [`budget`], and each call is checked against its permissions. Each run is a fresh instance with a deadline.
 //!
 //! On targets other than WebAssembly everything compiles and the host functions panic, so that whatever a plugin decides
 //! can be tested with `cargo test` as long as the test makes no such call.
@@ -50,6 +50,7 @@ pub mod check;
 mod error;
 mod export;
 pub mod hook;
+pub mod http;
 pub mod lifecycle;
 pub mod log;
 pub mod prelude;

@@ -5,5 +5,5 @@ pub use crate::hook::{Event, Hook, Payload, RouterTransition};
 pub use crate::lifecycle::{Problem, Wish};
 pub use crate::process::Selector;
 pub use crate::{
-    Endpoint, NoSettings, PluginError, Result, Span, budget, log, probe, process, settings,
+    Endpoint, NoSettings, PluginError, Result, Span, budget, http, log, probe, process, settings,
 };

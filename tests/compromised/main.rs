@@ -64,11 +64,14 @@ fn main() -> Result<()> {
 
 /// Loads, and attacks once the daemon relies on it.
 fn serve(mut stream: Carrier<UnixStream>, load: Load, victim: &Victim) -> Result<()> {
-    let granted = load.plugins.iter();
-    let pid_files: Vec<_> = granted
-        .flat_map(|plugin| plugin.grants.process.pid_files.iter().cloned())
-        .collect();
-    let missing = mainstay_sandbox::enter(&pid_files, DATA)?;
+    let plugins = load.plugins.iter();
+    let granted = mainstay_sandbox::Granted {
+        pid_files: plugins
+            .flat_map(|plugin| plugin.grants.process.pid_files.iter().cloned())
+            .collect(),
+        ..Default::default()
+    };
+    let missing = mainstay_sandbox::enter(&granted, DATA)?;
     let wanted: BTreeSet<&str> = load.plugins.iter().map(|plugin| &*plugin.code).collect();
     for _ in wanted {
         frame::read::<ToWorker>(&mut stream)?.context("no code")?;

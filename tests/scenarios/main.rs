@@ -10,6 +10,7 @@ mod commands;
 mod compromised;
 mod control;
 mod demo;
+mod fetching;
 mod garbage;
 mod hooks;
 mod install;

@@ -38,6 +38,11 @@ pub fn javascript() -> PathBuf {
     tree().join("target/test-plugins/javascript.wasm")
 }
 
+/// The plugin that asks for what it is told to.
+pub fn asker() -> PathBuf {
+    tree().join("target/test-plugins/asker.wasm")
+}
+
 /// Cargo's target directory.
 pub fn target() -> PathBuf {
     std::env::var_os("MAINSTAY_BUILD").map_or_else(|| tree().join("target"), PathBuf::from)

@@ -41,6 +41,7 @@ mod question;
 mod rate;
 mod sealed;
 mod unknown_key;
+mod url;
 
 pub use bounds::{Bounded, OutOfBounds};
 pub use message::{
@@ -48,8 +49,8 @@ pub use message::{
     FromWorker, HookSpec, Load, LoadFault, LogLevel, Outcome, PluginInfo, Report, RouterTransition,
     Run, RunReport, Status, Subject, ToWorker, WeightChange, Wish,
 };
-pub use plugin::{Grants, Limits, PluginSpec, ProbeGrant, ProcessGrant};
-pub use probe_rules::{ProbeRules, canonical, peer_address};
+pub use plugin::{Grants, HttpGrant, Limits, PluginSpec, ProbeGrant, ProcessGrant};
+pub use probe_rules::{ProbeRules, canonical, opens, peer_address, special_range};
 pub use question::{
     Answer, Origin, QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Question, Refusal, SocketRequest,
     Transport,
@@ -57,6 +58,7 @@ pub use question::{
 pub use rate::Rate;
 pub use sealed::{Blank, Sealed, SealedError};
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
+pub use url::{HttpUrl, LONGEST_URL, UrlError, UrlHost, UrlHosts, UrlPrefix};
 
 /// Address space of a compilation, in bytes. The largest components of today take 370 MB.
 pub const COMPILER_MEMORY: u64 = 1 << 30;

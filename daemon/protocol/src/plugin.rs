@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::question::Origin;
+use crate::url::UrlPrefix;
+
 /// One component to load.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -27,6 +30,14 @@ pub struct Grants {
     pub process: ProcessGrant,
     /// `permissions.probe`.
     pub probe: ProbeGrant,
+    /// `permissions.http`.
+    pub http: HttpGrant,
+    /// `permissions.wasi-http`.
+    pub wasi_http: HttpGrant,
+    /// `permissions.wasi-sockets`.
+    pub wasi_sockets: ProbeGrant,
+    /// `permissions.files`: directories that may be read with all that is in them; absolute paths.
+    pub files: Vec<PathBuf>,
 }
 
 /// Which processes a plugin may see.
@@ -61,6 +72,45 @@ pub struct ProbeGrant {
     pub icmp: bool,
     /// Whether certificates may go unverified.
     pub unverified_tls: bool,
+}
+
+/// What a plugin may fetch.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct HttpGrant {
+    /// What the URLs begin with.
+    pub urls: Vec<UrlPrefix>,
+    /// Bytes of a response's body that are kept, at most.
+    pub max_body: u32,
+    /// Whether certificates may go unverified.
+    pub unverified_tls: bool,
+    /// Source addresses that may be chosen.
+    pub sources: Vec<IpAddr>,
+    /// Marks that may be chosen.
+    pub fwmarks: Vec<u32>,
+}
+
+impl HttpGrant {
+    /// Bytes of a body that are kept where no grant says otherwise.
+    pub const BODY: u32 = 64 << 10;
+
+    /// Whether a request may come from there.
+    #[must_use]
+    pub fn allows_origin(&self, origin: &Origin) -> bool {
+        origin.is_among(&self.sources, &self.fwmarks)
+    }
+}
+
+impl Default for HttpGrant {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            max_body: Self::BODY,
+            unverified_tls: false,
+            sources: Vec::new(),
+            fwmarks: Vec::new(),
+        }
+    }
 }
 
 /// The operator's ceiling for one run of a plugin.

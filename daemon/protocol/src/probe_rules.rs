@@ -55,16 +55,7 @@ impl ProbeRules {
     /// Whether a probe may come from there.
     #[must_use]
     pub fn allows_origin(&self, origin: &Origin) -> bool {
-        let granted = |source: &IpAddr| {
-            let sources = &self.grant.sources;
-            sources
-                .iter()
-                .any(|s| s.to_canonical() == source.to_canonical())
-        };
-        origin.source.as_ref().is_none_or(granted)
-            && origin
-                .fwmark
-                .is_none_or(|mark| self.grant.fwmarks.contains(&mark))
+        origin.is_among(&self.grant.sources, &self.grant.fwmarks)
     }
 
     /// Whether this address is one of the grant's.
@@ -73,10 +64,7 @@ impl ProbeRules {
     /// when a grant names them or a part of their range: `0.0.0.0/0` does not open them.
     #[must_use]
     pub fn covers(&self, address: IpAddr) -> bool {
-        let range = special_range(address);
-        self.networks.iter().any(|granted| {
-            granted.contains(&address) && range.is_none_or(|range| range.contains(granted))
-        })
+        self.networks.iter().any(|granted| opens(granted, address))
     }
 }
 
@@ -109,7 +97,7 @@ fn network(text: &str) -> Option<IpNet> {
 }
 
 /// A prefix of IPv4 addresses mapped into IPv6, as one of IPv4.
-fn unmapped(network: IpNet) -> IpNet {
+pub(crate) fn unmapped(network: IpNet) -> IpNet {
     if let IpNet::V6(v6) = network
         && let Some(v4) = v6.addr().to_ipv4_mapped()
         && let Some(length) = v6.prefix_len().checked_sub(96)
@@ -120,12 +108,29 @@ fn unmapped(network: IpNet) -> IpNet {
     network
 }
 
-/// The range of an address that only a grant within that range opens.
-fn special_range(address: IpAddr) -> Option<IpNet> {
-    let ranges: [IpNet; 4] = [
+/// Whether a grant for this network is one for this address (already [canonical](peer_address)).
+#[must_use]
+pub fn opens(granted: &IpNet, address: IpAddr) -> bool {
+    let range = special_range(address);
+    granted.contains(&address) && range.is_none_or(|range| range.contains(granted))
+}
+
+/// The range of an address that only a grant within that range opens: loopback, link-local with the
+/// metadata services in it, their address in IPv6, and what a gateway translates to such.
+#[must_use]
+pub fn special_range(address: IpAddr) -> Option<IpNet> {
+    if let IpAddr::V6(v6) = address
+        && let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = v6.segments()
+    {
+        let translated = Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+        let range = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+        return special_range(translated.into()).map(|_| range.into());
+    }
+    let ranges: [IpNet; 5] = [
         Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
         Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16).into(),
         Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+        Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), 128).into(),
         Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10).into(),
     ];
     ranges.into_iter().find(|range| range.contains(&address))

@@ -18,8 +18,10 @@ pub const QUESTIONS_A_SECOND: u32 = 4_000;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Question {
-    /// A socket that a probe needs a source address or a mark for. Needs `probe`.
+    /// A socket that a probe or a request needs a source address or a mark for. Needs `probe` or `http`.
     Socket(SocketRequest),
+    /// How names of hosts are looked up on this machine. Needs `http` or `wasi-http` with a name.
+    Names,
 }
 
 /// A socket that is connected, or on its way to be: an end in time is for the worker to see to.
@@ -54,12 +56,32 @@ pub struct Origin {
     pub fwmark: Option<u32>,
 }
 
+impl Origin {
+    /// Whether source and mark, as far as they are chosen, are among these.
+    #[must_use]
+    pub fn is_among(&self, sources: &[IpAddr], fwmarks: &[u32]) -> bool {
+        let granted = |source: &IpAddr| {
+            let mut sources = sources.iter();
+            sources.any(|granted| granted.to_canonical() == source.to_canonical())
+        };
+        self.source.as_ref().is_none_or(granted)
+            && self.fwmark.is_none_or(|mark| fwmarks.contains(&mark))
+    }
+}
+
 /// What the daemon gives.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// To [`Question::Socket`]; carried by the frame.
     Socket,
+    /// To [`Question::Names`].
+    Names {
+        /// The text of `/etc/resolv.conf`; empty when there is none.
+        resolv_conf: String,
+        /// The text of `/etc/hosts`; empty when there is none.
+        hosts: String,
+    },
 }
 
 /// Why the daemon gives nothing.

@@ -11,17 +11,19 @@ use landlock::{
 /// The newest version of Landlock that is asked for; older kernels enforce what they know.
 const NEWEST: ABI = ABI::V6;
 
-/// Leaves `/proc` and the directories of the pid files readable and everything else closed.
+/// Leaves `/proc`, these directories and those of the pid files readable and everything else closed.
 ///
 /// Also, where the kernel knows how: no TCP port may be bound, no abstract Unix socket connected,
 /// and no process outside signalled. Returns in words what is not enforced.
-pub(super) fn restrict(pid_files: &[PathBuf]) -> Option<String> {
-    words(apply(Some(Path::new("/proc")), pid_files))
+pub(super) fn restrict(pid_files: &[PathBuf], directories: &[PathBuf]) -> Option<String> {
+    let proc = Path::new("/proc");
+    let readable = directories.iter().map(PathBuf::as_path).chain([proc]);
+    words(apply(readable, pid_files))
 }
 
 /// As [`restrict`], but not even `/proc` stays readable.
 pub(super) fn close() -> Option<String> {
-    words(apply(None, &[]))
+    words(apply([].into_iter(), &[]))
 }
 
 fn words(result: Result<RulesetStatus, RulesetError>) -> Option<String> {
@@ -32,17 +34,21 @@ fn words(result: Result<RulesetStatus, RulesetError>) -> Option<String> {
     }
 }
 
-fn apply(readable: Option<&Path>, pid_files: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {
+fn apply<'a>(
+    readable: impl Iterator<Item = &'a Path>,
+    pid_files: &[PathBuf],
+) -> Result<RulesetStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::BindTcp)?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
     let reading = AccessFs::ReadFile | AccessFs::ReadDir;
-    if let Some(directory) = readable
-        && let Ok(directory) = PathFd::new(directory)
-    {
-        ruleset = ruleset.add_rule(PathBeneath::new(directory, reading))?;
+    // What is not there stays closed, whatever comes in its place.
+    for directory in readable {
+        if let Ok(directory) = PathFd::new(directory) {
+            ruleset = ruleset.add_rule(PathBeneath::new(directory, reading))?;
+        }
     }
     let directories: BTreeSet<&Path> = pid_files
         .iter()

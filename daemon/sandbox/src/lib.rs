@@ -1,7 +1,7 @@
 //! The confinement of the plugin worker, put on before anything of a plugin is compiled or run.
 //!
 //! Whoever breaks out of a component finds a process without capabilities that can neither gain
-//! any nor start another program, open anything but `/proc` and the granted pid files, signal
+//! any nor start another program, open anything but `/proc` and the granted files, signal
 //! anyone, make a socket that is not TCP or UDP, or take more memory, descriptors and threads than
 //! it was given.
 //!
@@ -14,11 +14,22 @@ mod syscalls;
 
 use std::path::PathBuf;
 
+/// What plugins were granted that has to stay open.
+#[derive(Clone, Debug, Default)]
+pub struct Granted {
+    /// Files that can be read; what lies beside them becomes readable too, because a service
+    /// replaces its pid file by a new one.
+    pub pid_files: Vec<PathBuf>,
+    /// Directories that can be read and listed, with all that is beneath them.
+    pub directories: Vec<PathBuf>,
+    /// Whether guests make sockets of their own: those for datagrams have to be bound. A TCP port
+    /// still cannot be, where the kernel knows how to refuse that, and nothing can listen.
+    pub sockets: bool,
+}
+
 /// Puts the confinement on, for the rest of the process's life.
 ///
-/// `pid_files` are the files that plugins were granted; what lies beside them becomes readable
-/// too, because a service replaces its pid file by a new one. `data` is the memory that the process
-/// may have for data, in bytes.
+/// `data` is the memory that the process may have for data, in bytes.
 ///
 /// Returns what the system refused but the worker can do without, in words: an older kernel has
 /// no Landlock, and in a user namespace there may be no other user to become.
@@ -26,13 +37,18 @@ use std::path::PathBuf;
 /// # Errors
 /// [`SandboxError`] when capabilities, `no_new_privs`, limits or the filter of system calls cannot
 /// be put on. The worker must not go on then.
-pub fn enter(pid_files: &[PathBuf], data: u64) -> Result<Vec<String>, SandboxError> {
+pub fn enter(granted: &Granted, data: u64) -> Result<Vec<String>, SandboxError> {
     let mut missing = Vec::new();
     privileges::limit(data)?;
     missing.extend(privileges::go_before_the_daemon());
     missing.extend(privileges::drop_all()?);
-    missing.extend(filesystem::restrict(pid_files));
-    syscalls::filter(syscalls::Job::Serve)?;
+    missing.extend(filesystem::restrict(
+        &granted.pid_files,
+        &granted.directories,
+    ));
+    syscalls::filter(syscalls::Job::Serve {
+        bind: granted.sockets,
+    })?;
     Ok(missing)
 }
 

@@ -110,7 +110,10 @@ const ALLOWED_HERE: &[libc::c_long] = &[];
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Job {
     /// Plugins run in it, which may be granted to probe.
-    Serve,
+    Serve {
+        /// Whether sockets can be bound.
+        bind: bool,
+    },
     /// It compiles: no socket can be made.
     Compile,
 }
@@ -131,9 +134,12 @@ pub(super) fn filter(job: Job) -> Result<(), Error> {
         .map(|call| (*call, Vec::new()))
         .collect();
     rules.extend(conditional()?);
-    if job == Job::Serve {
+    if let Job::Serve { bind } = job {
         rules.insert(libc::SYS_socket, internet_sockets()?);
         rules.insert(libc::SYS_setsockopt, options_without_programs()?);
+        if bind {
+            rules.insert(libc::SYS_bind, Vec::new());
+        }
     }
     install(rules, errno(libc::EPERM), SeccompAction::Allow)
 }

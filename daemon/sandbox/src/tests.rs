@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
@@ -19,7 +20,7 @@ const DATA: u64 = 1 << 30;
 
 /// Runs on a thread that is confined, while the rest of the test's process is not.
 fn confined<T: Send + 'static>(test: impl FnOnce(&[String]) -> T + Send + 'static) -> T {
-    std::thread::spawn(move || test(&enter(&[], DATA).unwrap()))
+    std::thread::spawn(move || test(&enter(&Granted::default(), DATA).unwrap()))
         .join()
         .unwrap()
 }
@@ -202,9 +203,12 @@ fn only_proc_and_granted_pid_files_can_be_read() {
     let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(granted.path(), open).unwrap();
     let pid_file = granted.path().join("service.pid");
-    let files = [pid_file.clone()];
+    let left = Granted {
+        pid_files: vec![pid_file.clone()],
+        ..Granted::default()
+    };
     std::thread::spawn(move || {
-        let missing = enter(&files, DATA).unwrap();
+        let missing = enter(&left, DATA).unwrap();
         if let Some(why) = missing.iter().find(|text| text.contains("Landlock")) {
             skipped("only_proc_and_granted_pid_files_can_be_read", why);
             return;
@@ -222,4 +226,80 @@ fn only_proc_and_granted_pid_files_can_be_read() {
     })
     .join()
     .unwrap();
+}
+
+/// Threat 23, from the kernel's side: what a granted directory opens is what is in it, whichever way
+/// a path takes.
+#[test]
+fn t23_a_granted_directory_opens_nothing_beside_it() {
+    let place = tempfile::tempdir().unwrap();
+    let open: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    fs::set_permissions(place.path(), open.clone()).unwrap();
+    let granted = place.path().join("granted");
+    fs::create_dir_all(granted.join("below")).unwrap();
+    for directory in [&granted, &granted.join("below")] {
+        fs::set_permissions(directory, open.clone()).unwrap();
+    }
+    fs::write(granted.join("below/file"), "inside").unwrap();
+    fs::write(place.path().join("secret"), "outside").unwrap();
+    for writable in [granted.join("below/file"), place.path().join("secret")] {
+        fs::set_permissions(writable, fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    std::os::unix::fs::symlink("../secret", granted.join("link")).unwrap();
+    std::os::unix::fs::symlink("..", granted.join("up")).unwrap();
+    let left = Granted {
+        directories: vec![granted.clone()],
+        ..Granted::default()
+    };
+    std::thread::spawn(move || {
+        let missing = enter(&left, DATA).unwrap();
+        if let Some(why) = missing.iter().find(|text| text.contains("Landlock")) {
+            skipped("t23_a_granted_directory_opens_nothing_beside_it", why);
+            return;
+        }
+        let inside = granted.join("below/file");
+        assert_eq!(fs::read(&inside).unwrap(), b"inside");
+        assert_eq!(fs::read_dir(&granted).unwrap().count(), 3);
+        for way in ["../secret", "link", "up/secret", "below/../../secret"] {
+            let refused = File::open(granted.join(way)).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{way}");
+        }
+        for way in ["..", "up", "up/", "below/../.."] {
+            let refused = fs::read_dir(granted.join(way)).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::PermissionDenied, "{way}");
+        }
+        assert!(File::options().write(true).open(&inside).is_err());
+        assert!(File::create(&inside).is_err(), "truncated");
+        assert!(File::create(granted.join("new")).is_err());
+        assert!(fs::hard_link(&inside, granted.join("hard")).is_err());
+        assert!(fs::rename(&inside, granted.join("moved")).is_err());
+        assert!(fs::remove_file(&inside).is_err());
+        assert!(fs::create_dir(granted.join("made")).is_err());
+        assert!(std::os::unix::fs::symlink("x", granted.join("s")).is_err());
+        assert_eq!(fs::read(&inside).unwrap(), b"inside");
+    })
+    .join()
+    .unwrap();
+}
+
+/// WASI's datagram sockets are bound before they send; a port to listen on is none of theirs.
+#[test]
+fn who_is_granted_sockets_binds_those_for_datagrams() {
+    let left = Granted {
+        sockets: true,
+        ..Granted::default()
+    };
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    std::thread::spawn(move || {
+        enter(&left, DATA).unwrap();
+        std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        let refused = TcpListener::bind("127.0.0.1:0").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    })
+    .join()
+    .unwrap();
+    confined(|_| {
+        let refused = std::net::UdpSocket::bind("127.0.0.1:0").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+    });
 }

@@ -1,9 +1,11 @@
 //! What a plugin may do: `[plugin.permissions]`.
 
 use std::net::IpAddr;
+use std::path::{Component, Path, PathBuf};
 
+use bytesize::ByteSize;
 use ipnet::IpNet;
-use mainstay_protocol::{Grants, ProbeGrant, ProcessGrant};
+use mainstay_protocol::{Grants, HttpGrant, ProbeGrant, ProcessGrant, UrlPrefix};
 
 use super::table::Table;
 use super::value::Value;
@@ -13,6 +15,13 @@ pub(super) fn read(mut table: Table<'_>) -> Grants {
     let grants = Grants {
         process: table.take_table("process").map(process).unwrap_or_default(),
         probe: table.take_table("probe").map(probe).unwrap_or_default(),
+        http: table.take_table("http").map(http).unwrap_or_default(),
+        wasi_http: table.take_table("wasi-http").map(http).unwrap_or_default(),
+        wasi_sockets: table
+            .take_table("wasi-sockets")
+            .map(sockets)
+            .unwrap_or_default(),
+        files: table.take_list("files", directory),
     };
     table.finish();
     grants
@@ -79,6 +88,95 @@ fn source(value: &Value<'_>) -> Option<IpAddr> {
         );
     }
     address
+}
+
+fn sockets(mut table: Table<'_>) -> ProbeGrant {
+    let grant = ProbeGrant {
+        addresses: table.take_list("addresses", address),
+        ports: table.take_list("ports", |port| port.number(1..=u16::MAX)),
+        ..ProbeGrant::default()
+    };
+    if grant.addresses.is_empty() != grant.ports.is_empty() {
+        table.spot.warn(
+            "grants nothing without both addresses and ports",
+            Some("for example { addresses = [\"10.0.0.0/24\"], ports = [80] }".to_owned()),
+        );
+    }
+    table.finish();
+    grant
+}
+
+/// The least and the most of a response's body that a grant may keep.
+const MAX_BODY: [ByteSize; 2] = [ByteSize::b(1), ByteSize::mib(1)];
+
+fn http(mut table: Table<'_>) -> HttpGrant {
+    let default = HttpGrant::default();
+    let grant = HttpGrant {
+        urls: table.take_list("urls", url_prefix),
+        max_body: table
+            .take("max-body")
+            .and_then(|value| value.size(MAX_BODY[0]..=MAX_BODY[1]))
+            .and_then(|size| u32::try_from(size).ok())
+            .unwrap_or(default.max_body),
+        unverified_tls: table
+            .take("unverified-tls")
+            .and_then(|value| value.flag())
+            .unwrap_or(default.unverified_tls),
+        sources: table.take_list("sources", source),
+        fwmarks: table.take_list("fwmarks", |mark| mark.number(1..=u32::MAX)),
+    };
+    if grant.urls.is_empty() {
+        table.spot.warn(
+            "grants nothing without urls",
+            Some("for example { urls = [\"http://10.0.0.0/24:80/healthz\"] }".to_owned()),
+        );
+    }
+    table.finish();
+    grant
+}
+
+fn url_prefix(value: &Value<'_>) -> Option<UrlPrefix> {
+    let text = value.text()?;
+    match text.parse() {
+        Ok(prefix) => Some(prefix),
+        Err(error) => {
+            value.spot.error(
+                format!("\"{}\" is no URL to grant: {error}", text.escape_default()),
+                Some(
+                    "what URLs begin with, such as \"https://www.example.com/status\" or \
+                     \"http://10.0.0.0/24:80/\""
+                        .to_owned(),
+                ),
+            );
+            None
+        }
+    }
+}
+
+/// A directory that a plugin may be given: one of its own, in plain words. What is there is for the
+/// worker to see, which opens it.
+pub(crate) fn may_be_given(path: &Path) -> bool {
+    const NEVER: [&str; 4] = ["/proc", "/sys", "/dev", "/etc"];
+    path.is_absolute()
+        && path.parent().is_some()
+        && !NEVER.iter().any(|closed| path.starts_with(closed))
+        && !path.components().any(|part| part == Component::ParentDir)
+}
+
+fn directory(value: &Value<'_>) -> Option<PathBuf> {
+    let path = PathBuf::from(value.text()?);
+    if !may_be_given(&path) {
+        value.spot.error(
+            "this directory cannot be given to a plugin",
+            Some(
+                "an absolute path of a directory made for it, such as \"/srv/app/health\"; \
+                 never / or what is in /proc, /sys, /dev and /etc"
+                    .to_owned(),
+            ),
+        );
+        return None;
+    }
+    Some(path)
 }
 
 fn filled_text(value: &Value<'_>) -> Option<String> {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use mainstay_protocol::{Grants, ProbeGrant, ProcessGrant};
+use mainstay_protocol::{Grants, HttpGrant, ProbeGrant, ProcessGrant};
 use serde_json::Value as Json;
 
 use super::digest;
@@ -135,6 +135,8 @@ struct Template {
     command_line: bool,
     addresses: Vec<String>,
     ports: Vec<String>,
+    urls: Vec<String>,
+    files: Vec<String>,
 }
 
 impl Template {
@@ -157,6 +159,11 @@ impl Template {
             template.ports = probe.take_list("ports", text);
             probe.finish();
         }
+        if let Some(mut http) = table.take_table("http") {
+            template.urls = http.take_list("urls", text);
+            http.finish();
+        }
+        template.files = table.take_list("files", text);
         table.finish();
         template
     }
@@ -192,6 +199,19 @@ impl Template {
                     .collect(),
                 ..ProbeGrant::default()
             },
+            http: HttpGrant {
+                urls: fill(&self.urls)
+                    .iter()
+                    .filter_map(|url| url.parse().ok())
+                    .collect(),
+                ..HttpGrant::default()
+            },
+            files: fill(&self.files)
+                .into_iter()
+                .map(PathBuf::from)
+                .filter(|path| grants::may_be_given(path))
+                .collect(),
+            ..Grants::default()
         }
     }
 }

@@ -20,7 +20,7 @@ world described {
     export mainstay:plugin/lifecycle@0.1.0;
 }
 world nothing {}
-world strange { import teleport; import wasi:http/types@0.2.0; export mainstay:plugin/check@0.1.0; }
+world strange { import teleport; import wasi:keyvalue/store@0.2.0; export mainstay:plugin/check@0.1.0; }
 
 world wasi {
     import wasi:cli/exit@0.2.0;
@@ -35,7 +35,7 @@ interface teleport { beam: func(); }
 
 const WASI: &str = r#"
 package test:wasi;
-package wasi:http@0.2.0 { interface types { http-error: func(); } }
+package wasi:keyvalue@0.2.0 { interface store { open: func(); } }
 package wasi:io@0.2.0 {
     interface error { resource error; }
     interface poll { resource pollable { block: func(); } }
@@ -97,6 +97,15 @@ pub fn component(world: &str, module: &str) -> Vec<u8> {
         .validate(true)
         .encode()
         .unwrap()
+}
+
+/// The check that asks for what it is told to, as `tests/asker` has it.
+///
+/// # Panics
+/// When it has not been built: a test that finds nothing to test must not pass.
+pub fn asker() -> Vec<u8> {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-plugins/asker.wasm");
+    std::fs::read(built).expect("run tests/guest/build.sh first")
 }
 
 /// A component, or whatever else is written in text form.

@@ -11,7 +11,7 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use exports::mainstay::plugin::{check, hook, lifecycle};
-pub(crate) use mainstay::plugin::{budget, common, log, network, probe, process};
+pub(crate) use mainstay::plugin::{budget, common, http, log, network, probe, process};
 
 /// Version of the contract that this worker implements.
 pub(crate) const VERSION: &str = "0.1.0";

@@ -11,7 +11,9 @@ const LINKED: &[(&str, &str, &[&str])] = &[
     (
         "mainstay:plugin",
         VERSION,
-        &["budget", "common", "log", "network", "probe", "process"],
+        &[
+            "budget", "common", "http", "log", "network", "probe", "process",
+        ],
     ),
     (
         "wasi:cli",
@@ -31,6 +33,7 @@ const LINKED: &[(&str, &str, &[&str])] = &[
     ),
     ("wasi:clocks", "0.2.12", &["monotonic-clock", "wall-clock"]),
     ("wasi:filesystem", "0.2.12", &["preopens", "types"]),
+    ("wasi:http", "0.2.12", &["outgoing-handler", "types"]),
     ("wasi:io", "0.2.12", &["error", "poll", "streams"]),
     (
         "wasi:random",
@@ -121,14 +124,7 @@ pub(crate) fn help_for(unknown: &[String]) -> String {
             "it was built against version {version} of the contract, this daemon has {VERSION}"
         ))
     });
-    let http = unknown
-        .iter()
-        .any(|name| name.starts_with("wasi:http/"))
-        .then(|| {
-            "build it without HTTP, for example with the features http and fetch-event disabled"
-                .to_owned()
-        });
-    newer.or(http).unwrap_or_else(|| {
+    newer.unwrap_or_else(|| {
         "build it against the worlds in wit/, which name everything that a plugin may import"
             .to_owned()
     })
@@ -179,9 +175,10 @@ mod tests {
         }
         for name in [
             "mainstay:plugin/log@0.2.0",
-            "mainstay:plugin/http@0.1.0",
+            "mainstay:plugin/clairvoyance@0.1.0",
             "mainstay:plugin/log",
-            "wasi:http/types@0.2.0",
+            "wasi:http/incoming-handler@0.2.0",
+            "wasi:keyvalue/store@0.2.0",
             "wasi:io/poll@0.3.0",
             "wasi:io/poll@0.2.0-rc-2023-11-10",
             "log",

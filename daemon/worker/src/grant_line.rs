@@ -5,12 +5,22 @@
 
 use std::fmt::Display;
 
-use mainstay_protocol::{ProbeGrant, ProcessGrant};
+use mainstay_protocol::{HttpGrant, ProbeGrant, ProcessGrant};
 use serde_json::Value;
 
 /// `permissions.probe = { … }` for this grant.
 #[must_use]
 pub(crate) fn probe(grant: &ProbeGrant) -> String {
+    peers("probe", grant)
+}
+
+/// `permissions.wasi-sockets = { … }` for this grant.
+#[must_use]
+pub(crate) fn sockets(grant: &ProbeGrant) -> String {
+    peers("wasi-sockets", grant)
+}
+
+fn peers(key: &str, grant: &ProbeGrant) -> String {
     let sources: Vec<String> = grant.sources.iter().map(ToString::to_string).collect();
     let lists = [
         (
@@ -32,7 +42,7 @@ pub(crate) fn probe(grant: &ProbeGrant) -> String {
         .map(|(key, _, values)| format!("{key} = {values}"))
         .chain(flags.map(|(key, _)| format!("{key} = true")))
         .collect();
-    format!("permissions.probe = {{ {} }}", entries.join(", "))
+    format!("permissions.{key} = {{ {} }}", entries.join(", "))
 }
 
 /// What a plugin asked of `process`.
@@ -79,6 +89,30 @@ pub(crate) fn process(granted: &ProcessGrant, key: ProcessKey, value: &str) -> S
         entries.push("command-line = true".to_owned());
     }
     format!("permissions.process = {{ {} }}", entries.join(", "))
+}
+
+/// `permissions.KEY = { … }` for this grant.
+#[must_use]
+pub(crate) fn urls(key: &str, grant: &HttpGrant) -> String {
+    let texts = |values: &[_]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let urls: Vec<String> = grant.urls.iter().map(ToString::to_string).collect();
+    let mut entries = Vec::new();
+    if !urls.is_empty() {
+        entries.push(format!("urls = {}", strings(&urls)));
+    }
+    if grant.max_body != HttpGrant::BODY {
+        entries.push(format!("max-body = \"{}B\"", grant.max_body));
+    }
+    if grant.unverified_tls {
+        entries.push("unverified-tls = true".to_owned());
+    }
+    if !grant.sources.is_empty() {
+        entries.push(format!("sources = {}", strings(&texts(&grant.sources))));
+    }
+    if !grant.fwmarks.is_empty() {
+        entries.push(format!("fwmarks = {}", list(&grant.fwmarks)));
+    }
+    format!("permissions.{key} = {{ {} }}", entries.join(", "))
 }
 
 fn with(values: &[String], value: &str) -> Vec<String> {

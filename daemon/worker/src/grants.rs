@@ -1,5 +1,11 @@
 //! What a plugin may do, in the form in which each call is checked.
 
+mod urls;
+
+pub(crate) use urls::UrlGrant;
+
+use std::path::PathBuf;
+
 use mainstay_protocol::{Grants as Spec, ProbeGrant, ProbeRules, ProcessGrant};
 
 use crate::grant_line;
@@ -13,6 +19,14 @@ pub(crate) struct Grants {
     pub(crate) process: ProcessGrant,
     /// `permissions.probe`.
     pub(crate) probe: ProbeRules,
+    /// `permissions.http`.
+    pub(crate) http: UrlGrant,
+    /// `permissions.wasi-http`.
+    pub(crate) wasi_http: UrlGrant,
+    /// `permissions.wasi-sockets`.
+    pub(crate) wasi_sockets: ProbeRules,
+    /// `permissions.files`.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Grants {
@@ -25,7 +39,18 @@ impl Grants {
             plugin: plugin.to_owned(),
             process: spec.process,
             probe: ProbeRules::new(spec.probe)?,
+            http: UrlGrant::new(spec.http),
+            wasi_http: UrlGrant::new(spec.wasi_http),
+            wasi_sockets: ProbeRules::new(spec.wasi_sockets)?,
+            files: spec.files,
         })
+    }
+
+    /// Whether sockets of its own are any use to the plugin.
+    #[must_use]
+    pub(crate) fn may_make_sockets(&self) -> bool {
+        let grant = self.wasi_sockets.grant();
+        !grant.addresses.is_empty() && !grant.ports.is_empty()
     }
 
     /// The line of the configuration that grants what is granted already, and what `amend` adds.

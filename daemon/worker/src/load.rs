@@ -1,6 +1,7 @@
 //! Loading: from code to plugins, checks and hooks, with everything that is wrong.
 
 mod component;
+mod files;
 mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

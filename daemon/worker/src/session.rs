@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use futures::stream::FuturesUnordered;
 use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::frame::{self, FrameError};
 use mainstay_protocol::{FromWorker, Load, Run, Sealed, SealedError, ToWorker, VERSION};
-use mainstay_sandbox::{self as sandbox, SandboxError};
+use mainstay_sandbox::{self as sandbox, Granted, SandboxError};
 use tokio::sync::{Semaphore, mpsc};
 use wasmtime::Engine;
 
@@ -24,7 +23,7 @@ use crate::context::Context;
 use crate::engine::Ticker;
 use crate::frames::{self, Incoming, Outbox};
 use crate::hook::Hooks;
-use crate::host::{Look, ProbeSlots, ProcTable, Shared};
+use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared};
 use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
 use crate::{code, compile, engine};
@@ -81,7 +80,7 @@ fn run(
         rustix::param::page_size(),
         rustix::param::clock_ticks_per_second(),
     );
-    for missing in sandbox::enter(&pid_files(&request), data(&request))? {
+    for missing in sandbox::enter(&granted(&request), data(&request))? {
         eprintln!("mainstay-worker: confined, but for this: {missing}");
     }
     let Some(codes) = codes(&mut stream, engine, &request)? else {
@@ -135,12 +134,14 @@ async fn loaded(
     let outbox = Outbox::new(stream.try_clone()?);
     let mut inbox = frames::inbox(stream)?;
     let grants = request.plugins.iter().map(|spec| &spec.grants.process);
+    let broker = Broker::new(outbox.clone());
     let shared = Arc::new(Shared {
         in_flight: InFlight::new(page, request.plugins.len()),
         ticker: Ticker::new(engine)?,
         processes: ProcTable::new(Look::of(grants)),
         probes: ProbeSlots::default(),
-        broker: Broker::new(outbox.clone()),
+        names: Names::new(broker.clone()),
+        broker,
     });
     let generation = request.generation;
     let context = Arc::new(Context {
@@ -241,11 +242,18 @@ fn phase(interval_ms: u64, index: usize, count: usize) -> Duration {
     step * u32::try_from(steps).unwrap_or(0)
 }
 
-fn pid_files(request: &Load) -> Vec<PathBuf> {
-    let plugins = request.plugins.iter();
-    plugins
-        .flat_map(|spec| spec.grants.process.pid_files.iter().cloned())
-        .collect()
+/// What the confinement leaves open for the plugins.
+fn granted(request: &Load) -> Granted {
+    let mut granted = Granted::default();
+    for spec in &request.plugins {
+        let grants = &spec.grants;
+        granted
+            .pid_files
+            .extend_from_slice(&grants.process.pid_files);
+        granted.directories.extend_from_slice(&grants.files);
+        granted.sockets |= !grants.wasi_sockets.addresses.is_empty();
+    }
+    granted
 }
 
 /// Memory for what the runs may use, and for everything else.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use ipnet::IpNet;
-use mainstay_protocol::Grants;
+use mainstay_protocol::{Grants, UrlError, UrlPrefix};
+
+use crate::config::may_be_given;
 
 /// One permission, such as `process=nginx` or `probe=10.0.0.5:80`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,12 +28,31 @@ pub(crate) enum Grant {
     Port(u16),
     /// `probe`: an address or network, and a port.
     Probe(String, u16),
+    /// `http` or `http.urls`.
+    Url(UrlPrefix),
+    /// `http.unverified-tls`.
+    UnverifiedTls(bool),
+    /// `wasi-http` or `wasi-http.urls`.
+    WasiUrl(UrlPrefix),
+    /// `wasi-sockets.addresses`.
+    WasiAddress(String),
+    /// `wasi-sockets.ports`.
+    WasiPort(u16),
+    /// `files`.
+    Directory(PathBuf),
 }
 
 impl Grant {
     /// Adds the permission to those that a plugin has.
     pub(crate) fn add_to(&self, grants: &mut Grants) {
-        let Grants { process, probe } = grants;
+        let Grants {
+            process,
+            probe,
+            http,
+            wasi_http,
+            wasi_sockets,
+            files,
+        } = grants;
         match self.clone() {
             Self::Name(name) => process.names.push(name),
             Self::Command(command) => process.commands.push(command),
@@ -44,6 +65,12 @@ impl Grant {
                 probe.addresses.push(address);
                 probe.ports.push(port);
             }
+            Self::Url(url) => http.urls.push(url),
+            Self::UnverifiedTls(allowed) => http.unverified_tls = allowed,
+            Self::WasiUrl(url) => wasi_http.urls.push(url),
+            Self::WasiAddress(address) => wasi_sockets.addresses.push(address),
+            Self::WasiPort(port) => wasi_sockets.ports.push(port),
+            Self::Directory(path) => files.push(path),
         }
     }
 }
@@ -72,6 +99,15 @@ impl FromStr for Grant {
                 let address = address.trim_start_matches('[').trim_end_matches(']');
                 Ok(Self::Probe(network(address)?, port(number)?))
             }
+            "http" | "http.urls" => Ok(Self::Url(value.parse()?)),
+            "http.unverified-tls" => value
+                .parse()
+                .map(Self::UnverifiedTls)
+                .map_err(|_| GrantError::Flag),
+            "wasi-http" | "wasi-http.urls" => Ok(Self::WasiUrl(value.parse()?)),
+            "wasi-sockets.addresses" => Ok(Self::WasiAddress(network(value)?)),
+            "wasi-sockets.ports" => Ok(Self::WasiPort(port(value)?)),
+            "files" => directory(value).map(Self::Directory),
             _ => Err(GrantError::Unknown),
         }
     }
@@ -113,6 +149,12 @@ fn network(text: &str) -> Result<String, GrantError> {
     }
 }
 
+fn directory(text: &str) -> Result<PathBuf, GrantError> {
+    Some(PathBuf::from(text))
+        .filter(|path| may_be_given(path))
+        .ok_or(GrantError::Directory)
+}
+
 fn port(text: &str) -> Result<u16, GrantError> {
     match text.parse() {
         Ok(0) | Err(_) => Err(GrantError::Port),
@@ -129,8 +171,9 @@ pub(crate) enum GrantError {
     /// There is no such key.
     #[error(
         "there is no such permission; there are process, process.names, process.commands, \
-         process.pid-files, process.units, process.command-line, probe, probe.addresses and \
-         probe.ports"
+         process.pid-files, process.units, process.command-line, probe, probe.addresses, \
+         probe.ports, http, http.unverified-tls, wasi-http, wasi-sockets.addresses, \
+         wasi-sockets.ports and files"
     )]
     Unknown,
     /// Not a truth value.
@@ -144,6 +187,12 @@ pub(crate) enum GrantError {
     /// Not a port.
     #[error("a port is a number from 1 to 65535")]
     Port,
+    /// Not what a URL begins with.
+    #[error("this is no URL to grant: {0}")]
+    Url(#[from] UrlError),
+    /// Not a directory for plugins.
+    #[error("write the absolute path of a directory made for it, not in /proc, /sys, /dev or /etc")]
+    Directory,
 }
 
 #[cfg(test)]
@@ -163,6 +212,13 @@ mod tests {
             "probe=[::1]:443",
             "probe.addresses=10.1.0.0/16",
             "probe.ports=8080",
+            "http=http://10.0.0.0/24:80/healthz",
+            "http.urls=https://www.example.com/",
+            "http.unverified-tls=true",
+            "wasi-http=http://[::1]/",
+            "wasi-sockets.addresses=10.2.0.0/16",
+            "wasi-sockets.ports=53",
+            "files=/srv/app/health",
         ] {
             text.parse::<Grant>().unwrap().add_to(&mut grants);
         }
@@ -173,6 +229,16 @@ mod tests {
         assert!(grants.process.command_line);
         assert_eq!(grants.probe.addresses, ["10.0.0.5", "::1", "10.1.0.0/16"]);
         assert_eq!(grants.probe.ports, [80, 443, 8080]);
+        let urls: Vec<String> = grants.http.urls.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            urls,
+            ["http://10.0.0.0/24:80/healthz", "https://www.example.com/"]
+        );
+        assert!(grants.http.unverified_tls && !grants.wasi_http.unverified_tls);
+        assert_eq!(grants.wasi_http.urls[0].to_string(), "http://[::1]/");
+        assert_eq!(grants.wasi_sockets.addresses, ["10.2.0.0/16"]);
+        assert_eq!(grants.wasi_sockets.ports, [53]);
+        assert_eq!(grants.files, [PathBuf::from("/srv/app/health")]);
     }
 
     #[test]
@@ -180,7 +246,16 @@ mod tests {
         for (text, error) in [
             ("process", GrantError::Form),
             ("process=", GrantError::Form),
-            ("http=x", GrantError::Unknown),
+            ("html=x", GrantError::Unknown),
+            ("http=x", GrantError::Url(UrlError::Scheme)),
+            (
+                "http=http://10.0.0.0/24",
+                GrantError::Url(UrlError::NetworkWithoutPort),
+            ),
+            ("files=/", GrantError::Directory),
+            ("files=srv", GrantError::Directory),
+            ("files=/srv/../proc", GrantError::Directory),
+            ("files=/proc/self", GrantError::Directory),
             ("process.command-line=yes", GrantError::Flag),
             ("probe=10.0.0.5", GrantError::Address),
             ("probe=host:80", GrantError::Address),

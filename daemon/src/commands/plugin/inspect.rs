@@ -82,7 +82,7 @@ fn render(inspected: &Inspected<'_>) -> String {
         plugin
             .imports
             .iter()
-            .map(|import| row("imports", import.clone())),
+            .map(|import| row("imports", imported(import))),
     );
     rows.extend(plugin.wishes.iter().map(|wish| row("wishes", wished(wish))));
     let mut text = columns(&rows);
@@ -90,6 +90,18 @@ fn render(inspected: &Inspected<'_>) -> String {
         text += &format!("settings, as JSON Schema:\n{schema:#}\n");
     }
     text
+}
+
+/// An import, with the permission without which its calls are denied.
+fn imported(import: &str) -> String {
+    let interface = import.split('@').next().unwrap_or(import);
+    let permission = match interface {
+        "wasi:filesystem/preopens" => "files",
+        "wasi:http/outgoing-handler" => "wasi-http",
+        "wasi:sockets/tcp-create-socket" | "wasi:sockets/udp-create-socket" => "wasi-sockets",
+        _ => return import.to_owned(),
+    };
+    format!("{import}, which needs permissions.{permission}")
 }
 
 fn wished(wish: &Wish) -> String {
@@ -123,5 +135,14 @@ mod tests {
         assert!(!rendered(&plugin).contains("summary"));
         plugin.described = Some(("own".to_owned(), "0.1.0".to_owned(), "Looks".to_owned()));
         assert!(rendered(&plugin).contains("summary   Looks\n"));
+    }
+
+    #[test]
+    fn an_import_of_wasi_that_is_denied_by_default_names_its_permission() {
+        assert_eq!(
+            imported("wasi:http/outgoing-handler@0.2.4"),
+            "wasi:http/outgoing-handler@0.2.4, which needs permissions.wasi-http"
+        );
+        assert_eq!(imported("wasi:io/poll@0.2.4"), "wasi:io/poll@0.2.4");
     }
 }

@@ -139,11 +139,11 @@ const WHOLE: &[Case] = &[
         ],
     ),
     (
-        "[[plugin]]\nname = \"own\"\nsha256 = \"12\"\npermissions.http = {}\npermissions.probe = { addresses = [\"10.0.0.300\"], ports = [0] }\nlimits.memory = \"64\"",
+        "[[plugin]]\nname = \"own\"\nsha256 = \"12\"\npermissions.telepathy = {}\npermissions.probe = { addresses = [\"10.0.0.300\"], ports = [0] }\nlimits.memory = \"64\"",
         &[
             "mainstay.toml:2:8: plugin[0].name: the plugin file own.wasm is missing; put it at plugins/own.wasm, or name it by its absolute path in `file`",
             "mainstay.toml:3:10: plugin[0].sha256: this is no SHA-256 digest; expected 64 hexadecimal digits, as sha256sum prints them",
-            "mainstay.toml:4:13: plugin[0].permissions.http: there is no such key; what can stand here: process, probe",
+            "mainstay.toml:4:13: plugin[0].permissions.telepathy: there is no such key; what can stand here: process, probe, http, wasi-http, wasi-sockets, files",
             "mainstay.toml:5:36: plugin[0].permissions.probe.addresses[0]: \"10.0.0.300\" is no address; an address such as 10.0.0.21 or a network such as 10.0.0.0/24",
             "mainstay.toml:5:60: plugin[0].permissions.probe.ports[0]: 0 is out of range; a whole number from 1 to 65535",
             "mainstay.toml:6:17: plugin[0].limits.memory: \"64\" is no size; expected a size with its unit, such as \"64MiB\"",
@@ -328,4 +328,37 @@ fn without_stock_plugins_it_says_where_they_were_looked_for() {
             "mainstay.toml:4:10: check[0].plugin: there is no plugin \"process\"; declare it with [[plugin]]; there are no stock plugins in plugins"
         ]
     );
+}
+
+#[test]
+fn a_url_or_a_directory_that_cannot_be_granted_says_what_to_write() {
+    let url = "; what URLs begin with, such as \"https://www.example.com/status\" or \"http://10.0.0.0/24:80/\"";
+    let directory = "this directory cannot be given to a plugin; an absolute path of a directory made for it, such as \"/srv/app/health\"; never / or what is in /proc, /sys, /dev and /etc";
+    for (permissions, expected) in [
+        (
+            "http = { urls = [\"http://10.0.0.0/24\"] }",
+            format!("http.urls[0]: \"http://10.0.0.0/24\" is no URL to grant: a network needs its port: http://10.0.0.0/24:80/{url}"),
+        ),
+        (
+            "wasi-http = { urls = [\"www.example.com\"] }",
+            format!("wasi-http.urls[0]: \"www.example.com\" is no URL to grant: it has to begin with http:// or https://{url}"),
+        ),
+        (
+            "http = { urls = [\"http://a/\"], max-body = \"2MiB\" }",
+            "http.max-body: 2.0 MiB is out of range; from 1 B to 1.0 MiB".to_owned(),
+        ),
+        ("files = [\"/\"]", format!("files[0]: {directory}")),
+        ("files = [\"health\"]", format!("files[0]: {directory}")),
+        ("files = [\"/etc/ssl\"]", format!("files[0]: {directory}")),
+        ("files = [\"/srv/../etc\"]", format!("files[0]: {directory}")),
+        (
+            "wasi-sockets = { addresses = [\"web1\"], ports = [80] }",
+            "wasi-sockets.addresses[0]: \"web1\" is no address; an address such as 10.0.0.21 or a network such as 10.0.0.0/24".to_owned(),
+        ),
+    ] {
+        let text = format!("[[plugin]]\nname = \"process\"\npermissions.{permissions}\n");
+        let errors = Fixture::new(&text).errors();
+        let ending = format!("permissions.{expected}");
+        assert!(errors.len() == 1 && errors[0].ends_with(&ending), "{errors:#?}");
+    }
 }

@@ -205,6 +205,10 @@ directory = "mine"
 name = "own"
 permissions.process = { names = ["a"], commands = ["b"], pid-files = ["/c"], units = ["d"], command-line = true }
 permissions.probe = { addresses = ["10.0.0.0/24", "::1"], ports = [80] }
+permissions.http = { urls = ["http://10.0.0.0/24:80/healthz", "https://Www.Example.Com"], max-body = "1KiB", unverified-tls = true, sources = ["10.0.0.9"], fwmarks = [7] }
+permissions.wasi-http.urls = ["http://[2001:db8::1]:8080/a"]
+permissions.wasi-sockets = { addresses = ["10.1.0.0/16"], ports = [53] }
+permissions.files = ["/srv/app/health"]
 [[check]]
 name = "check"
 plugin = "own"
@@ -222,6 +226,21 @@ quarantine = "10s"
     assert_eq!(spec.grants.process.commands, ["b"]);
     assert!(spec.grants.process.command_line);
     assert_eq!(spec.grants.probe.addresses, ["10.0.0.0/24", "::1"]);
+    let http = &spec.grants.http;
+    assert_eq!(
+        http.urls
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
+        ["http://10.0.0.0/24:80/healthz", "https://www.example.com/"]
+    );
+    assert_eq!((http.max_body, http.unverified_tls), (1024, true));
+    assert_eq!(http.fwmarks, [7]);
+    let wasi = &spec.grants.wasi_http;
+    assert_eq!(wasi.urls[0].to_string(), "http://[2001:db8::1]:8080/a");
+    assert_eq!((wasi.max_body, wasi.unverified_tls), (64 << 10, false));
+    assert_eq!(spec.grants.wasi_sockets.ports, [53]);
+    assert_eq!(spec.grants.files, [Path::new("/srv/app/health")]);
     let check = &config.plan.load.checks[0];
     assert_eq!(check.quarantine_after, 3);
     assert_eq!(check.quarantine_ms, 10_000);

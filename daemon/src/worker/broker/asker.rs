@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mainstay_protocol::{Load, ProbeRules};
+use mainstay_protocol::{HttpGrant, Load, Origin, ProbeRules, UrlHosts};
 
 /// A plugin of the load in force.
 #[derive(Debug)]
 pub(super) struct Asker {
     /// `permissions.probe`.
-    pub(super) probe: ProbeRules,
+    probe: ProbeRules,
     /// What its checks look at, which needs no grant.
     targets: BTreeSet<SocketAddr>,
+    /// `permissions.http`.
+    http: HttpGrant,
+    /// Whether a URL that it may fetch names its host.
+    pub(super) looks_names_up: bool,
 }
 
 impl Asker {
@@ -20,7 +24,11 @@ impl Asker {
     pub(super) fn all(load: &Load) -> BTreeMap<String, Arc<Self>> {
         let plugins = load.plugins.iter().map(|spec| {
             let checks = load.checks.iter().filter(|check| check.plugin == spec.name);
+            let urls = [&spec.grants.http, &spec.grants.wasi_http];
+            let mut prefixes = urls.into_iter().flat_map(|grant| &grant.urls);
             let asker = Self {
+                looks_names_up: prefixes.any(|url| matches!(url.hosts(), UrlHosts::Name(_))),
+                http: spec.grants.http.clone(),
                 probe: ProbeRules::new(spec.grants.probe.clone()).unwrap_or_default(),
                 targets: checks.filter_map(|check| check.target).collect(),
             };
@@ -29,8 +37,11 @@ impl Asker {
         plugins.collect()
     }
 
-    /// Whether it may connect there. The address is [canonical](mainstay_protocol::canonical).
-    pub(super) fn may_reach(&self, to: SocketAddr) -> bool {
-        self.targets.contains(&to) || self.probe.allows(to.ip(), to.port())
+    /// Whether it may connect there from there. The address is [canonical](mainstay_protocol::canonical).
+    pub(super) fn may_reach(&self, to: SocketAddr, origin: &Origin) -> bool {
+        let target = self.targets.contains(&to);
+        let probed = target || self.probe.allows(to.ip(), to.port());
+        let fetched = target || self.http.urls.iter().any(|url| url.reaches(to));
+        probed && self.probe.allows_origin(origin) || fetched && self.http.allows_origin(origin)
     }
 }

@@ -16,7 +16,7 @@ pub(super) async fn open(asker: &Asker, request: &SocketRequest) -> Result<Owned
     let peer = canonical(request.to.ip()).filter(|_| request.to.port() != 0);
     let peer = peer.ok_or_else(|| Refusal::Invalid("the peer is none".to_owned()))?;
     let to = SocketAddr::new(peer, request.to.port());
-    if !asker.may_reach(to) || !asker.probe.allows_origin(&request.origin) {
+    if !asker.may_reach(to, &request.origin) {
         return Err(Refusal::NotPermitted);
     }
     let kind = match request.transport {

@@ -46,13 +46,16 @@ fn every_import_that_does_not_exist_is_listed() {
         "strange",
         &guest::module(
             r#"(import "test:worlds/teleport" "beam" (func))
-               (import "wasi:http/types@0.2.0" "http-error" (func))"#,
+               (import "wasi:keyvalue/store@0.2.0" "open" (func))"#,
             &guest::run("unreachable"),
         ),
     );
     let fault = fault_of_bytes(&bytes);
     assert!(fault.message.contains("test:worlds/teleport"), "{fault:?}");
-    assert!(fault.message.contains("wasi:http/types@0.2.0"), "{fault:?}");
+    assert!(
+        fault.message.contains("wasi:keyvalue/store@0.2.0"),
+        "{fault:?}"
+    );
 }
 
 #[test]

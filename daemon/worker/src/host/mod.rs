@@ -5,13 +5,19 @@
 
 mod budget;
 mod dial;
+mod fetch;
+mod http;
 mod log;
+mod names;
 mod probe;
 mod proc_table;
 mod process;
 mod stdio;
+mod wasi;
+mod wasi_http;
 
 pub(crate) use log::{Line, LogBudget, RunLog};
+pub(crate) use names::Names;
 #[expect(unreachable_pub, reason = "the generated bindings export it")]
 pub use probe::Connection;
 pub(crate) use probe::ProbeSlots;
@@ -31,9 +37,9 @@ use crate::grants::Grants;
 use crate::in_flight::InFlight;
 use crate::limits::Limiter;
 use crate::tally::Tally;
+use fetch::Fetcher;
+use wasi_http::WasiHttp;
 
-/// Random bytes that a guest gets in one call, at most.
-const RANDOM: u64 = 64 << 10;
 /// Resources of the host that a guest holds, at most.
 const RESOURCES: usize = 1000;
 
@@ -48,10 +54,13 @@ pub(crate) struct State {
     shared: Arc<Shared>,
     tally: Arc<Tally>,
     log: Arc<RunLog>,
-    /// Calls of `process` and of `probe`, for their quotas.
+    /// Calls of `process`, `probe` and `http`, and sockets of the guest's own, for their quotas.
     asked: u32,
     probed: u32,
+    fetched: u32,
+    sockets: u32,
     wasi: Wasi,
+    wasi_http: WasiHttp,
 }
 
 /// What all runs of a worker share.
@@ -66,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) probes: ProbeSlots,
     /// What only the daemon can do.
     pub(crate) broker: Broker,
+    /// Looks names up.
+    pub(crate) names: Names,
 }
 
 /// WASI's part of a run. Apart, since it cannot be printed.
@@ -86,17 +97,18 @@ impl State {
         tally: Arc<Tally>,
         log: Arc<RunLog>,
     ) -> Self {
-        // Default deny: no environment, no arguments, no directories, and no sockets at all.
-        let context = WasiCtx::builder()
-            .stdout(stdio::Output::stdout(&log))
-            .stderr(stdio::Output::stderr(&log))
-            .max_random_size(RANDOM)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .build();
+        let context = wasi::context(&grants, &tally, &log);
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(RESOURCES);
+        let fetcher = Fetcher {
+            permission: "wasi-http",
+            // What everybody's libraries ask for goes by what is granted alone.
+            target: None,
+            grants: grants.clone(),
+            shared: shared.clone(),
+            tally: tally.clone(),
+            deadline,
+        };
         Self {
             limiter: Limiter::new(memory, tally.clone()),
             deadline,
@@ -107,7 +119,10 @@ impl State {
             log,
             asked: 0,
             probed: 0,
+            fetched: 0,
+            sockets: 0,
             wasi: Wasi { context, resources },
+            wasi_http: WasiHttp::new(fetcher),
         }
     }
 
@@ -134,6 +149,12 @@ impl WasiView for State {
 impl bindings::common::Host for State {}
 impl bindings::network::Host for State {}
 
+impl std::fmt::Debug for WasiHttp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WasiHttp")
+    }
+}
+
 impl std::fmt::Debug for Wasi {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Wasi")
@@ -146,11 +167,14 @@ impl std::fmt::Debug for Wasi {
 /// When two interfaces clash, which no input can bring about.
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasi::link_sockets(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     bindings::common::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::network::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::log::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::budget::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::process::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::probe::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    bindings::http::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     Ok(())
 }

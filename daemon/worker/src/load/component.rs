@@ -6,7 +6,7 @@ use mainstay_protocol::{LoadFault, PluginInfo, PluginSpec, Wish};
 use wasmtime::Engine;
 use wasmtime::component::{InstancePre, Linker};
 
-use super::{BUDGET, Codes, IMPORTS, KEPT, TEXT};
+use super::{BUDGET, Codes, IMPORTS, KEPT, TEXT, files};
 use crate::bindings::{check, hook, lifecycle};
 use crate::contract::{self, Interfaces};
 use crate::fault;
@@ -40,13 +40,14 @@ pub(super) async fn load(
         faults.push(fault::of_plugin(
             &name,
             format!(
-                "its permission `probe` has addresses that are none: {}",
+                "its permissions have addresses that are none: {}",
                 wrong.join(", ")
             ),
             Some("write literals like 10.0.0.5 or prefixes like 10.0.0.0/24, no names".to_owned()),
         ));
         Grants::default()
     });
+    faults.extend(files::faults(&name, &grants.files));
     let Some(component) = codes.get(&spec.code) else {
         let message = "its code was not sent along".to_owned();
         faults.push(fault::of_plugin(&name, message, None));

@@ -29,7 +29,7 @@ const BYTES: usize = 64 << 10;
 
 /// Bounds the probes that go on at the same time.
 #[derive(Debug)]
-pub(crate) struct ProbeSlots(Arc<Semaphore>);
+pub(crate) struct ProbeSlots(pub(super) Arc<Semaphore>);
 
 impl Default for ProbeSlots {
     fn default() -> Self {

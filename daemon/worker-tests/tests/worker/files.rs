@@ -1,0 +1,169 @@
+//! Directories that plugins are granted.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use mainstay_protocol::Grants;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::peers::{asking, said};
+
+/// A granted directory, beside it what nobody granted. The worker's user may write everywhere, so
+/// that whatever is refused is not refused for that.
+fn place() -> (TempDir, PathBuf) {
+    let place = tempfile::tempdir().unwrap();
+    let granted = fs::canonicalize(place.path()).unwrap().join("granted");
+    fs::create_dir_all(granted.join("below")).unwrap();
+    fs::write(granted.join("below/file"), "inside").unwrap();
+    fs::write(granted.join("file"), "inside").unwrap();
+    fs::write(granted.join("../secret"), "outside").unwrap();
+    symlink("../secret", granted.join("link")).unwrap();
+    symlink("..", granted.join("up")).unwrap();
+    symlink("/etc/passwd", granted.join("absolute")).unwrap();
+    symlink("below/file", granted.join("good")).unwrap();
+    fs::hard_link(granted.join("below/file"), granted.join("../hard")).unwrap();
+    for path in ["..", ".", "below", "below/file", "file", "../secret"] {
+        fs::set_permissions(granted.join(path), Permissions::from_mode(0o777)).unwrap();
+    }
+    (place, granted)
+}
+
+fn grants(directory: &Path) -> Grants {
+    Grants {
+        files: vec![directory.to_owned()],
+        ..Grants::default()
+    }
+}
+
+fn ask(what: &str, path: impl AsRef<Path>) -> Value {
+    json!({ "ask": what, "of": path.as_ref().to_str().unwrap() })
+}
+
+#[test]
+fn a_granted_directory_is_read_under_its_own_path() {
+    let (_place, granted) = place();
+    let steps = json!([
+        ask("list", &granted),
+        ask("read", granted.join("below/file")),
+        ask("read", granted.join("good")),
+        ask("stat", granted.join("below/file")),
+        ask("read", granted.join("absent")),
+    ]);
+    let said = said(&asking(steps).grants(grants(&granted)).run());
+    assert_eq!(
+        said[..4],
+        ["absolute,below,file,good,link,up", "inside", "inside", "6"]
+    );
+    assert!(said[4].contains("NotFound"), "{said:?}");
+}
+
+#[test]
+fn without_a_grant_there_are_no_files() {
+    let (_place, granted) = place();
+    let steps = json!([
+        ask("read", granted.join("file")),
+        ask("list", "/"),
+        ask("list", "."),
+        ask("read", "/proc/self/environ"),
+        ask("create", "/tmp/x"),
+    ]);
+    for answer in said(&asking(steps).run()) {
+        assert!(answer.starts_with('!'), "{answer}");
+    }
+}
+
+/// Threat 23.
+#[test]
+fn t23_nothing_leads_out_of_a_granted_directory() {
+    let (place, granted) = place();
+    for way in [
+        "../secret",
+        "below/../../secret",
+        "link",
+        "link/",
+        "up/secret",
+        "up/granted/../secret",
+        "up/",
+        "up/.",
+        "absolute",
+        "absolute/",
+        "file/",
+        "file/../../secret",
+        "..",
+        "../",
+        "./../secret",
+        "below//..//..//secret",
+    ] {
+        let path = format!("{}/{way}", granted.display());
+        let steps = json!([ask("read", &path), ask("list", &path), ask("create", &path)]);
+        for answer in said(&asking(steps).grants(grants(&granted)).run()) {
+            assert!(answer.starts_with('!'), "{way}: {answer}");
+        }
+    }
+    for path in [
+        place.path().join("secret"),
+        "/etc/passwd".into(),
+        "/proc/version".into(),
+    ] {
+        let steps = json!([ask("read", &path), ask("stat", &path)]);
+        for answer in said(&asking(steps).grants(grants(&granted)).run()) {
+            assert!(answer.starts_with('!'), "{}: {answer}", path.display());
+        }
+    }
+    assert_eq!(fs::read(place.path().join("secret")).unwrap(), b"outside");
+}
+
+/// Threat 23: reading is all.
+#[test]
+fn t23_a_granted_directory_is_not_changed() {
+    let (place, granted) = place();
+    let file = granted.join("below/file");
+    let steps = json!([
+        ask("write", &file),
+        ask("create", &file),
+        ask("create", granted.join("new")),
+        ask("link", &file),
+        ask("rename", &file),
+        ask("remove", &file),
+        ask("make-directory", granted.join("made")),
+    ]);
+    for answer in said(&asking(steps).grants(grants(&granted)).run()) {
+        assert!(answer.starts_with('!'), "{answer}");
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"inside");
+    assert_eq!(fs::read_dir(&granted).unwrap().count(), 6);
+    assert_eq!(fs::read_dir(granted.join("below")).unwrap().count(), 1);
+    drop(place);
+}
+
+#[test]
+fn a_directory_that_cannot_be_given_is_a_fault_of_the_load() {
+    let (place, granted) = place();
+    let linked = granted.parent().unwrap().join("linked");
+    symlink(&granted, &linked).unwrap();
+    let closed = granted.parent().unwrap().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    for (directory, why) in [
+        (granted.join("absent"), "No such file"),
+        (granted.join("file"), "Not a directory"),
+        (linked, "it is "),
+        (granted.join("../granted"), "no plain absolute path"),
+    ] {
+        let faults = asking(json!([])).grants(grants(&directory)).faults();
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].message.contains(why), "{faults:?}");
+        assert!(faults[0].help.is_some());
+    }
+    // Root, as whom the worker may have stayed in a namespace, can read it after all.
+    let faults = asking(json!([])).grants(grants(&closed)).faults();
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.message.contains("Permission denied")),
+        "{faults:?}"
+    );
+    drop(place);
+}
