@@ -107,6 +107,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print what is counted, in the format of OpenMetrics
+    Metrics,
     /// Make the daemon read its configuration again, and wait for the outcome
     Reload,
     /// Remove from the kernel what a daemon that is gone left there
@@ -185,6 +187,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Explain { router, json } => {
             commands::explain::explain(&paths.runtime_dir, router, json)
         }
+        Command::Metrics => commands::metrics::metrics(&paths.runtime_dir),
         Command::Reload => commands::reload::reload(&paths.runtime_dir),
         Command::Release => commands::release::release(&paths.runtime_dir, &paths.state_dir),
         Command::Plugin(Plugin::Inspect { file, json }) => {

@@ -41,6 +41,8 @@ pub(crate) struct Code {
     pub(crate) component_size: u64,
     /// How long it took to compile; `None` when it comes from the cache.
     pub(crate) compiled_in: Option<Duration>,
+    /// Whether the cache had something that could not be used.
+    pub(crate) rejected: bool,
     /// Why the cache does not have it though it should.
     pub(crate) not_kept: Option<String>,
 }

@@ -2,6 +2,7 @@
 //! what went wrong on standard error.
 
 pub(crate) mod explain;
+pub(crate) mod metrics;
 pub(crate) mod plugin;
 pub(crate) mod release;
 pub(crate) mod reload;

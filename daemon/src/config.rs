@@ -14,6 +14,7 @@ mod hook;
 mod include;
 mod json;
 mod keepalived;
+mod metrics;
 mod names;
 mod password;
 mod places;
@@ -31,6 +32,7 @@ mod uses;
 mod value;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use mainstay_core::settings::Settings;
@@ -86,6 +88,8 @@ pub(crate) struct Config {
     pub(crate) settings: Settings,
     /// For the worker; the generation is the caller's to set.
     pub(crate) plan: Plan,
+    /// Where metrics are served.
+    pub(crate) metrics: Option<SocketAddr>,
     /// What the hooks are told of.
     pub(crate) subscriptions: Vec<Subscription>,
     /// What somebody should look at.
@@ -150,6 +154,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
     let node = root.take("node").and_then(|value| value.name());
     let table = root.take_table("plugins");
     let table = table.map_or_else(PluginsTable::default, PluginsTable::read);
+    let metrics = root.take_table("metrics").and_then(metrics::read);
     let mut tables = Tables::default();
     tables.take(&mut root);
     root.finish();
@@ -208,6 +213,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
     Some(Config {
         node: node.map_or_else(search::host_name, str::to_owned),
         places: Places::new(plugins.places, &checks, &hooks),
+        metrics,
         subscriptions: hooks.iter().map(|hook| hook.subscription.clone()).collect(),
         plan: Plan {
             load: Load {

@@ -34,6 +34,8 @@ pub(crate) enum Request {
         /// Name of a router; all when absent.
         router: Option<String>,
     },
+    /// What is counted, as OpenMetrics text.
+    Metrics,
     /// Read the configuration again and apply it.
     Reload,
 }
@@ -46,6 +48,8 @@ pub(crate) enum Response {
     Status(Box<StatusDocument>),
     /// To [`Request::Explain`].
     Explain(Vec<Explanation>),
+    /// To [`Request::Metrics`].
+    Metrics(String),
     /// To [`Request::Reload`]: it is in force.
     Reloaded {
         /// What an operator should look at all the same.

@@ -9,6 +9,7 @@ pub(crate) mod exit;
 pub(crate) mod hooks;
 pub(crate) mod logging;
 pub(crate) mod manifest;
+pub(crate) mod metrics;
 pub(crate) mod resume;
 pub(crate) mod run;
 pub(crate) mod systemd;

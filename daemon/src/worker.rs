@@ -59,6 +59,8 @@ pub(crate) struct ServedPlugin {
     pub(crate) sha256: String,
     /// Its own version, if it says one.
     pub(crate) version: Option<String>,
+    /// Version of the contract that it was built against.
+    pub(crate) api: Option<String>,
     /// `check`, `hook`: what it exports.
     pub(crate) roles: Vec<String>,
     /// Why a run of it gave no answer the last time that one did not.

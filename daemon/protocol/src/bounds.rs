@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use crate::message::{
     CheckChange, CheckSpec, CompileFault, Event, EventPayload, Fault, FromWorker, HookSpec, Load,
-    LoadFault, Outcome, PluginInfo, Report, RouterTransition, Run, RunReport, Subject, ToWorker,
-    WeightChange, Wish,
+    LoadFault, Metric, Outcome, PluginInfo, Report, RouterTransition, Run, RunReport, Subject,
+    ToWorker, WeightChange, Wish,
 };
 use crate::plugin::{Limits, PluginSpec};
+use crate::usage::Usage;
 
 /// A name of the configuration, a digest, a version.
 const NAME: usize = 128;
@@ -136,11 +137,38 @@ impl Bounded for FromWorker {
                 pairs("fields", fields, FEW, KEY, LINE)
             }
             Self::LogDropped { plugin, lines: _ } => text("plugin", plugin, NAME),
+            Self::Usage(usage) => usage.check(),
             Self::Quarantine { check, for_ms } => {
                 text("check", check, NAME)?;
                 number("for-ms", *for_ms, 0, YEAR_MS)
             }
         }
+    }
+}
+
+impl Bounded for Usage {
+    fn check(&self) -> Result<(), OutOfBounds> {
+        let Self {
+            subject,
+            outcomes: _,
+            run: _,
+            instantiate: _,
+            memory_peak,
+            overruns: _,
+            host_calls,
+            denied,
+        } = self;
+        subject.check()?;
+        number("memory-peak", *memory_peak, 0, BYTES)?;
+        for (what, counts) in [("host-calls", host_calls), ("denied", denied)] {
+            if counts.len() > FEW {
+                return Err(OutOfBounds(what));
+            }
+            counts
+                .iter()
+                .try_for_each(|(name, _)| text(what, name, KEY))?;
+        }
+        Ok(())
     }
 }
 
@@ -331,9 +359,16 @@ impl Bounded for Report {
         if metrics.len() > FEW {
             return Err(OutOfBounds("metrics"));
         }
-        metrics
-            .iter()
-            .try_for_each(|(name, _)| text("metrics", name, KEY))
+        metrics.iter().try_for_each(|metric| {
+            let Metric {
+                name,
+                counter: _,
+                value: _,
+                labels,
+            } = metric;
+            text("metrics", name, KEY)?;
+            pairs("labels", labels, FEW, KEY, LINE)
+        })
     }
 }
 

@@ -42,12 +42,13 @@ mod rate;
 mod sealed;
 mod unknown_key;
 mod url;
+mod usage;
 
 pub use bounds::{Bounded, OutOfBounds};
 pub use message::{
     CheckChange, CheckSpec, CompileFault, DaemonPhase, Event, EventPayload, Fault, FaultKind,
-    FromWorker, HookSpec, Load, LoadFault, LogLevel, Outcome, PluginInfo, Report, RouterTransition,
-    Run, RunReport, Status, Subject, ToWorker, WeightChange, Wish,
+    FromWorker, HookSpec, Load, LoadFault, LogLevel, Metric, Outcome, PluginInfo, Report,
+    RouterTransition, Run, RunReport, Status, Subject, ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, HttpGrant, Limits, PluginSpec, ProbeGrant, ProcessGrant};
 pub use probe_rules::{ProbeRules, canonical, opens, peer_address, special_range};
@@ -59,6 +60,7 @@ pub use rate::Rate;
 pub use sealed::{Blank, Sealed, SealedError};
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 pub use url::{HttpUrl, LONGEST_URL, UrlError, UrlHost, UrlHosts, UrlPrefix};
+pub use usage::{Outcomes, TIME_BOUNDS_US, Times, Usage};
 
 /// Address space of a compilation, in bytes. The largest components of today take 370 MB.
 pub const COMPILER_MEMORY: u64 = 1 << 30;
@@ -70,4 +72,4 @@ pub const CODE_LIMIT: u64 = 256 << 20;
 pub const COMPILER_SECONDS: u64 = 120;
 
 /// Version of the frames. Both ends refuse any other.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;

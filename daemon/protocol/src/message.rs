@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::plugin::PluginSpec;
 use crate::question::{Answer, Question, Refusal};
+use crate::usage::Usage;
 
 /// What the daemon tells the worker.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -197,6 +198,8 @@ pub enum FromWorker {
         /// How many.
         lines: u64,
     },
+    /// What the runs of a check or hook came to.
+    Usage(Usage),
     /// A check rests after too many traps in a row, or runs again.
     Quarantine {
         /// Name of the check.
@@ -296,8 +299,22 @@ pub struct Report {
     pub weight: WeightChange,
     /// One line for people, at most 512 bytes.
     pub message: String,
-    /// Name, value; at most 32.
-    pub metrics: Vec<(String, f64)>,
+    /// At most 32.
+    pub metrics: Vec<Metric>,
+}
+
+/// `common.metric` of the contract.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Metric {
+    /// Its name: `[a-z0-9_.-]{1,64}`.
+    pub name: String,
+    /// Whether it only ever grows.
+    pub counter: bool,
+    /// Finite.
+    pub value: f64,
+    /// Keys as for the name, values of at most 128 bytes; at most 8.
+    pub labels: Vec<(String, String)>,
 }
 
 /// `check.status` of the contract.
@@ -346,6 +363,8 @@ pub enum FaultKind {
     Timeout,
     /// It met a limit.
     Limit,
+    /// It gave up because something was not granted.
+    Denied,
     /// It was not run: too many traps in a row.
     Quarantined,
 }

@@ -22,7 +22,7 @@ pub(crate) fn request(runtime_dir: &Path, request: &Request) -> Result<Response,
     let path = runtime_dir.join(SOCKET);
     let limit = match request {
         Request::Reload => RELOAD_LIMIT,
-        Request::Status | Request::Explain { .. } => ANSWER_LIMIT,
+        Request::Status | Request::Explain { .. } | Request::Metrics => ANSWER_LIMIT,
     };
     ask(&path, request, limit).map_err(|error| ClientError::of(path, error))
 }

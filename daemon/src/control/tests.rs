@@ -82,6 +82,7 @@ async fn answer(request: Request) -> Response {
         Request::Explain {
             router: Some(router),
         } => Response::failed(format!("there is no router {router}")),
+        Request::Metrics => Response::Metrics("# EOF\n".to_owned()),
         Request::Reload => Response::Reloaded {
             warnings: vec!["one".to_owned()],
         },

@@ -1,6 +1,7 @@
 //! The configuration in force, and how another one takes its place: everything is loaded and
 //! validated first, then the manifest is written, then engine and worker change over.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub(super) struct Configuration {
     notifier: Option<Notifier>,
     stopping: watch::Sender<bool>,
     refused: watch::Sender<Option<RefusedReload>>,
+    /// Where metrics are served.
+    metrics: watch::Sender<Option<SocketAddr>>,
     state: Mutex<State>,
 }
 
@@ -64,6 +67,7 @@ impl Configuration {
             notifier,
             stopping: watch::Sender::new(false),
             refused: watch::Sender::new(None),
+            metrics: watch::Sender::new(None),
             state: Mutex::new(State {
                 manifest,
                 generation: 0,
@@ -83,6 +87,7 @@ impl Configuration {
                 state.worker = true;
                 self.supervisor.adopt(prepared, config.subscriptions).await;
             }
+            self.metrics.send_replace(config.metrics);
             self.announce(DaemonPhase::Started).await;
             Ok(summary(&config.settings))
         };
@@ -105,6 +110,11 @@ impl Configuration {
 
     pub(super) fn is_stopping(&self) -> bool {
         *self.stopping.borrow()
+    }
+
+    /// Where metrics are to be served, now and later.
+    pub(super) fn metrics(&self) -> watch::Receiver<Option<SocketAddr>> {
+        self.metrics.subscribe()
     }
 
     /// The last reload, when it was refused.
@@ -196,6 +206,10 @@ impl Configuration {
             state.worker = true;
             self.supervisor.adopt(prepared, config.subscriptions).await;
         }
+        self.metrics.send_if_modified(|listen| {
+            let before = std::mem::replace(listen, config.metrics);
+            *listen != before
+        });
         self.announce(DaemonPhase::Reloaded).await;
         Ok((told, lines(&config.warnings)))
     }

@@ -28,6 +28,7 @@ use crate::control::{self, Admission, Listener, Request, Response, RuntimeDir, S
 use crate::hooks;
 use crate::logging::Logging;
 use crate::manifest::{Manifest, Owned, Place};
+use crate::metrics;
 use crate::resume::ResumePage;
 use crate::systemd::{self, Notifier};
 use crate::worker::{Source, Supervisor};
@@ -152,6 +153,11 @@ async fn serve(
         logging: Arc::clone(logging),
     };
     let admission = Admission::new(options.worker.workers());
+    let scraped = answering.clone();
+    tokio::spawn(metrics::serve(configuration.metrics(), move || {
+        let scraped = scraped.clone();
+        async move { scraped.metrics().await }
+    }));
     tokio::spawn(control::serve(listener, admission, move |request| {
         let answering = answering.clone();
         async move { answering.answer(request).await }
@@ -360,7 +366,21 @@ impl Answering {
                 Some(explanations) => Response::Explain(explanations),
                 None => gone(),
             },
+            Request::Metrics => match self.metrics().await {
+                Some(text) => Response::Metrics(text),
+                None => gone(),
+            },
             Request::Reload => self.configuration.reload().await,
         }
+    }
+
+    /// The metrics now; none when the engine is gone.
+    async fn metrics(&self) -> Option<String> {
+        let (engine, _) = self.mailbox.status().await?;
+        Some(metrics::text(metrics::Snapshot {
+            engine,
+            worker: self.supervisor.status(),
+            counters: self.supervisor.totals().counters(),
+        }))
     }
 }

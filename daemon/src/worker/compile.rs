@@ -92,15 +92,21 @@ impl Source {
             Miss::fault(wanted.plugin, &error.to_string(), error.help())
         })?;
         let component_size = component.length();
-        if let Some(cache) = &self.cache
-            && let Some(sealed) = look_up(cache, wanted).await?
-        {
-            return Ok(Code {
-                sealed,
-                component_size,
-                compiled_in: None,
-                not_kept: None,
-            });
+        let mut rejected = false;
+        if let Some(cache) = &self.cache {
+            match look_up(cache, wanted).await? {
+                Some(Found::Good(sealed)) => {
+                    return Ok(Code {
+                        sealed,
+                        component_size,
+                        compiled_in: None,
+                        rejected,
+                        not_kept: None,
+                    });
+                }
+                Some(Found::Rejected) => rejected = true,
+                None => {}
+            }
         }
         let (sealed, took) = self.compile(wanted, &component).await?;
         info!(
@@ -116,6 +122,7 @@ impl Source {
             sealed,
             component_size,
             compiled_in: Some(took),
+            rejected,
             not_kept,
         })
     }
@@ -245,19 +252,28 @@ impl From<StartError> for Miss {
 }
 
 /// What the cache has; anything doubtful is said and left for the compiler.
-async fn look_up(cache: &Arc<Cache>, wanted: &Wanted<'_>) -> Result<Option<Sealed>, StartError> {
+async fn look_up(cache: &Arc<Cache>, wanted: &Wanted<'_>) -> Result<Option<Found>, StartError> {
     let found = in_cache(cache, wanted, |cache, digest, engine| {
         cache.find(digest, engine)
     })
     .await?;
-    Ok(found.unwrap_or_else(|error| {
-        let plugin = wanted.plugin;
-        warn!(
-            plugin,
-            "code in the cache is not used, and compiled again: {error}"
-        );
-        None
-    }))
+    Ok(match found {
+        Ok(found) => found.map(Found::Good),
+        Err(error) => {
+            let plugin = wanted.plugin;
+            warn!(
+                plugin,
+                "code in the cache is not used, and compiled again: {error}"
+            );
+            Some(Found::Rejected)
+        }
+    })
+}
+
+/// What the cache has.
+enum Found {
+    Good(Sealed),
+    Rejected,
 }
 
 /// Puts code into the cache. Answers why that was not possible.

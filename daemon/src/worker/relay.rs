@@ -57,6 +57,7 @@ pub(super) fn fault_text(fault: &protocol::Fault) -> String {
         protocol::FaultKind::Trap => "trap",
         protocol::FaultKind::Timeout => "timeout",
         protocol::FaultKind::Limit => "limit",
+        protocol::FaultKind::Denied => "not permitted",
         protocol::FaultKind::Quarantined => "quarantined",
     };
     format!("{kind}: {}", fault.message)

@@ -7,6 +7,7 @@ mod idle;
 mod serving;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_core::input::Verdict;
@@ -21,6 +22,7 @@ use super::source::{Source, Worker};
 use super::start::LoadError;
 use crate::code::{Codes, Plan};
 use crate::hooks::Subscription;
+use crate::metrics::Totals;
 use actor::Actor;
 
 /// Where verdicts go, those that came together at once. Called on the runtime's thread; must not
@@ -33,6 +35,7 @@ pub(crate) struct Supervisor {
     source: Source,
     orders: mpsc::Sender<Order>,
     status: watch::Receiver<WorkerStatus>,
+    totals: Arc<Totals>,
     task: JoinHandle<()>,
 }
 
@@ -63,6 +66,7 @@ impl Supervisor {
     ) -> Self {
         let (orders, incoming) = mpsc::channel(1);
         let (tell, status) = watch::channel(WorkerStatus::default());
+        let totals = Arc::new(Totals::default());
         let actor = Actor::new(
             source.clone(),
             subscriptions,
@@ -70,11 +74,13 @@ impl Supervisor {
             incoming,
             events,
             tell,
+            Arc::clone(&totals),
         );
         Self {
             source,
             orders,
             status,
+            totals,
             task: tokio::spawn(actor.run()),
         }
     }
@@ -107,6 +113,11 @@ impl Supervisor {
     /// What people see of the worker.
     pub(crate) fn status(&self) -> WorkerStatus {
         self.status.borrow().clone()
+    }
+
+    /// What is counted of the plugins.
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// Ends the worker, after the hooks have had every event, or when `limit` is over.

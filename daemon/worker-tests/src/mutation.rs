@@ -1,9 +1,10 @@
 //! Messages that are nearly right: one of each kind, and what chance makes of them.
 
 use mainstay_protocol::{
-    CompileFault, Event, EventPayload, Fault, FaultKind, FromWorker, LoadFault, LogLevel, Origin,
-    Outcome, PluginInfo, Question, Refusal, Report, RouterTransition, Run, RunReport,
-    SocketRequest, Status, Subject, ToWorker, Transport, WeightChange, Wish,
+    CompileFault, Event, EventPayload, Fault, FaultKind, FromWorker, LoadFault, LogLevel, Metric,
+    Origin, Outcome, Outcomes, PluginInfo, Question, Refusal, Report, RouterTransition, Run,
+    RunReport, SocketRequest, Status, Subject, Times, ToWorker, Transport, Usage, WeightChange,
+    Wish,
 };
 use serde_json::{Value, json};
 
@@ -174,7 +175,12 @@ pub fn of_a_worker() -> Vec<FromWorker> {
         status: Status::Degraded,
         weight: WeightChange::Offset(-1),
         message: text.clone(),
-        metrics: vec![("load".to_owned(), 0.5)],
+        metrics: vec![Metric {
+            name: "load".to_owned(),
+            counter: false,
+            value: 0.5,
+            labels: vec![("core".to_owned(), "0".to_owned())],
+        }],
     });
     let fault = Fault {
         kind: FaultKind::Trap,
@@ -257,6 +263,16 @@ pub fn of_a_worker() -> Vec<FromWorker> {
                 origin: Origin::default(),
             }),
         },
+        FromWorker::Usage(Usage {
+            subject: Subject::Check(check.clone()),
+            outcomes: Outcomes::default(),
+            run: Times::default(),
+            instantiate: Times::default(),
+            memory_peak: 1,
+            overruns: 1,
+            host_calls: vec![("log".to_owned(), 1)],
+            denied: vec![("probe".to_owned(), 1)],
+        }),
         FromWorker::LogDropped { plugin, lines: 3 },
         FromWorker::Quarantine {
             check,

@@ -15,12 +15,23 @@ use crate::bindings::common::Endpoint;
 use crate::context::Context;
 use crate::host::Line;
 use crate::load::Use;
+use crate::meter::{Meter, Metered};
 use crate::plugin::{Answer, Job};
 use crate::report;
 use crate::run::{self, Ending, Permission};
 
 /// A check as it is scheduled.
 pub(crate) type Check = Use<CheckSpec>;
+
+impl Metered for Check {
+    fn subject(&self) -> Subject {
+        Subject::Check(self.spec.name.clone())
+    }
+
+    fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}
 
 /// What a check remembers.
 #[derive(Debug, Default)]
@@ -88,9 +99,11 @@ pub(crate) async fn schedule(context: Arc<Context>, check: Arc<Check>, phase: Du
             (due, overruns) = grid.next(due, Instant::now());
         } else {
             let mut ending = one_run(&context, &check, memory.request(&check)).await;
+            check.meter.add(&ending);
             outcome = memory.settle(&mut ending);
             took = ending.took;
             (due, overruns) = grid.next(due, Instant::now());
+            check.meter.overran(overruns);
             let subject = Subject::Check(check.spec.name.clone());
             context
                 .send_log(&check.plugin, &subject, ending.lines)

@@ -14,11 +14,22 @@ use crate::bindings::common::{Family, RouterState};
 use crate::bindings::hook;
 use crate::context::Context;
 use crate::load::Use;
+use crate::meter::{Meter, Metered};
 use crate::plugin::Job;
 use crate::run::{self, Permission};
 
 /// A hook as it is called.
 pub(crate) type Hook = Use<HookSpec>;
+
+impl Metered for Hook {
+    fn subject(&self) -> Subject {
+        Subject::Hook(self.spec.name.clone())
+    }
+
+    fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}
 
 /// Events of one source that wait for one hook, at most.
 const QUEUE: usize = 64;
@@ -44,6 +55,12 @@ impl Hooks {
                 .collect(),
             queues: HashMap::new(),
         }
+    }
+
+    /// The hooks, to be metered.
+    pub(crate) fn metered(&self) -> impl Iterator<Item = Arc<dyn Metered + Send + Sync>> {
+        let hooks = self.hooks.values().cloned();
+        hooks.map(|hook| hook as Arc<dyn Metered + Send + Sync>)
     }
 
     /// Takes an event for a hook. Every event is answered by one
@@ -101,6 +118,7 @@ async fn call(context: &Context, hook: &Hook, event: &Event) -> Result<(), Fault
     let timeout = Duration::from_millis(hook.spec.timeout_ms);
     let permission = Permission::Granted { target: None };
     let ending = run::run(&hook.plugin, &context.shared, job, timeout, permission).await;
+    hook.meter.add(&ending);
     context.send_log(&hook.plugin, &subject, ending.lines).await;
     ending.answer.map(drop)
 }

@@ -33,6 +33,7 @@ mod host;
 mod in_flight;
 mod limits;
 mod load;
+mod meter;
 mod plugin;
 mod report;
 mod run;

@@ -14,6 +14,7 @@ use wasmtime::component::{Component, Linker};
 
 use crate::fault;
 use crate::host::Shared;
+use crate::meter::Meter;
 use crate::plugin::Plugin;
 
 /// Time for one call of `describe` or `validate`, instantiation included. They are pure and take
@@ -53,6 +54,8 @@ pub(crate) struct Use<S> {
     pub(crate) plugin: Arc<Plugin>,
     /// The settings as JSON text.
     pub(crate) settings: Arc<str>,
+    /// What its runs come to.
+    pub(crate) meter: Meter,
 }
 
 /// Loads all of it. Never stops at the first fault.
@@ -102,6 +105,7 @@ pub(crate) async fn load(
                 spec,
                 plugin,
                 settings,
+                meter: Meter::default(),
             }),
             Err(faults) => outcome.faults.extend(faults),
         }
@@ -116,6 +120,7 @@ pub(crate) async fn load(
                 spec,
                 plugin,
                 settings,
+                meter: Meter::default(),
             }),
             Err(faults) => outcome.faults.extend(faults),
         }

@@ -1,14 +1,19 @@
 //! A plugin's answer, cut to the limits of the contract.
 
-use mainstay_protocol::{Report, Status, WeightChange};
+use mainstay_protocol::{Metric, Report, Status, WeightChange};
 
 use crate::bindings::check;
+use crate::bindings::common::{self, MetricKind};
 use crate::text::{is_key, one_line};
 
 /// The longest message, in bytes.
 const MESSAGE: usize = 512;
 /// Metrics kept.
 const METRICS: usize = 32;
+/// Labels of a metric kept.
+const LABELS: usize = 8;
+/// The longest value of a label, in bytes.
+const LABEL: usize = 128;
 /// The largest state that is carried to the next run, in bytes.
 const CARRY: usize = 4096;
 /// The largest weight of a real server, and so the largest change of one.
@@ -37,7 +42,22 @@ pub(crate) fn clamp(report: &check::Report) -> Report {
             .iter()
             .filter(|metric| metric.value.is_finite() && is_key(&metric.name))
             .take(METRICS)
-            .map(|metric| (metric.name.clone(), metric.value))
+            .map(clamp_metric)
+            .collect(),
+    }
+}
+
+fn clamp_metric(metric: &common::Metric) -> Metric {
+    Metric {
+        name: metric.name.clone(),
+        counter: metric.kind == MetricKind::Counter,
+        value: metric.value,
+        labels: metric
+            .labels
+            .iter()
+            .filter(|label| is_key(&label.key))
+            .take(LABELS)
+            .map(|label| (label.key.clone(), one_line(&label.value, LABEL)))
             .collect(),
     }
 }
@@ -57,7 +77,7 @@ pub(crate) fn carry(report: check::Report) -> Result<Option<Vec<u8>>, usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::common::{Metric, MetricKind};
+    use crate::bindings::common::{Attribute, Metric};
 
     fn report() -> check::Report {
         check::Report {
@@ -104,7 +124,30 @@ mod tests {
             metric("A", 1.0),
             metric("ok", 2.0),
         ];
-        assert_eq!(clamp(&raw).metrics, [("ok".to_owned(), 2.0)]);
+        let kept = clamp(&raw).metrics;
+        assert_eq!(kept.len(), 1);
+        assert_eq!((kept[0].name.as_str(), kept[0].value), ("ok", 2.0));
+    }
+
+    #[test]
+    fn a_metric_keeps_its_kind_and_eight_labels() {
+        let label = |key: &str| Attribute {
+            key: key.into(),
+            value: "x\n".repeat(100),
+        };
+        let mut raw = report();
+        let labels = (0..10).map(|n| label(&format!("l{n}")));
+        raw.metrics = vec![Metric {
+            kind: MetricKind::Counter,
+            labels: [label("Not a key")].into_iter().chain(labels).collect(),
+            ..metric("lag", 1.0)
+        }];
+        let kept = clamp(&raw).metrics.remove(0);
+        assert!(kept.counter);
+        assert_eq!(kept.labels.len(), LABELS);
+        assert_eq!(kept.labels[0].0, "l0");
+        assert!(kept.labels[0].1.len() <= LABEL);
+        assert!(!kept.labels[0].1.contains('\n'));
     }
 
     #[test]

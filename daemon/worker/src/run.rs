@@ -109,7 +109,9 @@ async fn call(plugin: &Plugin, state: State, job: Job) -> wasmtime::Result<Answe
             Box::pin(tokio::task::yield_now()),
         ))
     });
+    let begin = Instant::now();
     let instance = plugin.instances.instantiate_async(&mut store).await?;
+    store.data().tally().instantiated(begin.elapsed());
     plugin.perform(&mut store, &instance, job).await
 }
 
@@ -174,7 +176,7 @@ fn failed(error: PluginError, tally: &Tally) -> Fault {
                 Some(line) => format!("; to grant it: {line}"),
                 None => String::new(),
             };
-            fault(FaultKind::Error, &format!("not permitted: {why}{grant}"))
+            fault(FaultKind::Denied, &format!("{why}{grant}"))
         }
         PluginError::Timeout => fault(FaultKind::Timeout, "the plugin gave up at its deadline"),
         PluginError::Failed(why) => fault(FaultKind::Error, &why),

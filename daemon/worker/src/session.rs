@@ -26,7 +26,7 @@ use crate::hook::Hooks;
 use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared};
 use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
-use crate::{code, compile, engine};
+use crate::{code, compile, engine, meter};
 
 /// Threads that run guests.
 const WORKERS: usize = 2;
@@ -203,6 +203,9 @@ async fn obey(
             ToWorker::Start if started => return Err(SessionError::Unexpected("a second start")),
             ToWorker::Start => {
                 started = true;
+                let metered = checks.iter().cloned().map(|check| check as Arc<_>);
+                let metered = metered.chain(hooks.metered()).collect();
+                tokio::spawn(meter::report(context.clone(), metered));
                 // All on one task: those that are due at the same time share a wakeup, and what
                 // they find goes out together.
                 let mut schedules: FuturesUnordered<_> = checks

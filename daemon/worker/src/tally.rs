@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Kinds of denied calls that are kept; a guest can make up as many as it likes.
 const DENIED: usize = 64;
@@ -14,6 +15,8 @@ pub(crate) struct Tally {
     memory_refused: AtomicBool,
     calls: Mutex<BTreeMap<&'static str, u64>>,
     denied: Mutex<BTreeMap<String, String>>,
+    denials: Mutex<BTreeMap<&'static str, u64>>,
+    instantiated_in: OnceLock<Duration>,
 }
 
 impl Tally {
@@ -25,8 +28,43 @@ impl Tally {
         *count
     }
 
+    /// Notes how long instantiation took.
+    pub(crate) fn instantiated(&self, took: Duration) {
+        // Once a run: there is nothing to lose.
+        let _ = self.instantiated_in.set(took);
+    }
+
+    /// How long instantiation took, when it was done.
+    pub(crate) fn instantiated_in(&self) -> Option<Duration> {
+        self.instantiated_in.get().copied()
+    }
+
+    /// Adds the host calls by interface.
+    pub(crate) fn add_calls(&self, to: &mut BTreeMap<&'static str, u64>) {
+        for (function, count) in lock(&self.calls).iter() {
+            *to.entry(interface(function)).or_default() += count;
+        }
+    }
+
+    /// Adds the denied calls by interface, each as often as it was made.
+    pub(crate) fn add_denials(&self, to: &mut BTreeMap<&'static str, u64>) {
+        for (interface, count) in lock(&self.denials).iter() {
+            *to.entry(interface).or_default() += count;
+        }
+    }
+
     /// Notes a call that was denied, with the line of the configuration that would grant it.
     pub(crate) fn deny(&self, call: String, line: String) {
+        let known = lock(&self.calls)
+            .keys()
+            .map(|name| interface(name))
+            .find(|name| {
+                call.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('.'))
+            });
+        if let Some(interface) = known {
+            *lock(&self.denials).entry(interface).or_default() += 1;
+        }
         let mut denied = lock(&self.denied);
         if denied.len() < DENIED || denied.contains_key(&call) {
             denied.insert(call, line);
@@ -70,6 +108,11 @@ impl Tally {
     pub(crate) fn denied(&self) -> Vec<(String, String)> {
         lock(&self.denied).clone().into_iter().collect()
     }
+}
+
+/// The interface of a function that is named `interface.function`.
+fn interface(function: &'static str) -> &'static str {
+    function.split('.').next().unwrap_or(function)
 }
 
 /// A counter is whole even if a thread panicked while it held the lock.

@@ -72,6 +72,7 @@ mod tests {
                 file: PathBuf::from("/p").join(name),
                 sha256: "ab".repeat(32),
                 version: Some("1.2.3".to_owned()),
+                api: None,
                 roles: vec!["check".to_owned()],
                 last_error: last_error.map(str::to_owned),
             },

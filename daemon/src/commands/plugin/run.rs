@@ -114,7 +114,7 @@ fn render(report: &RunReport) -> String {
                 found
                     .metrics
                     .iter()
-                    .map(|(name, value)| row("metric", format!("{name} {value}"))),
+                    .map(|metric| row("metric", format!("{} {}", metric.name, metric.value))),
             );
         }
         Outcome::Fault(fault) => {

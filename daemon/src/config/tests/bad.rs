@@ -37,7 +37,7 @@ const WHOLE: &[Case] = &[
     (
         "zzz = 1",
         &[
-            "mainstay.toml:1:1: zzz: there is no such key; what can stand here: include, node, plugins, plugin, check, router, hook",
+            "mainstay.toml:1:1: zzz: there is no such key; what can stand here: include, node, plugins, metrics, plugin, check, router, hook",
         ],
     ),
     (
@@ -166,6 +166,13 @@ const WHOLE: &[Case] = &[
         "[plugins]\nrequire-sha256 = true\n[[plugin]]\nname = \"own\"\nfile = \"log.wasm\"\n",
         &[
             "mainstay.toml:5:8: plugin[0].file: the plugin \"own\" is not pinned, and require-sha256 is set; add sha256 = \"…\", as sha256sum prints it",
+        ],
+    ),
+    (
+        "[metrics]\nlisten = \"localhost:9650\"\npath = \"/\"",
+        &[
+            "mainstay.toml:2:10: metrics.listen: \"localhost:9650\" is nothing to listen at; expected an address and a port, such as \"127.0.0.1:9650\"",
+            "mainstay.toml:3:1: metrics.path: there is no such key; what can stand here: listen",
         ],
     ),
     (

@@ -18,6 +18,7 @@ use super::serving::{News, Serving};
 use super::{Order, Outlet, Prepared};
 use crate::code::{Codes, Plan};
 use crate::hooks::{Fate, Hooks, Subscription};
+use crate::metrics::Totals;
 use crate::worker::backoff::Backoff;
 use crate::worker::connection::ConnectionError;
 use crate::worker::source::{Source, Worker};
@@ -32,6 +33,8 @@ pub(super) struct Actor {
     orders: Receiver<Order>,
     events: Receiver<Event>,
     status: watch::Sender<WorkerStatus>,
+    /// What is counted of its plugins.
+    totals: Arc<Totals>,
     /// The configuration in force, with nothing left out.
     plan: Option<Arc<Plan>>,
     /// The code of its plugins as it was when the configuration came into force.
@@ -73,6 +76,7 @@ impl Actor {
         orders: Receiver<Order>,
         events: Receiver<Event>,
         status: watch::Sender<WorkerStatus>,
+        totals: Arc<Totals>,
     ) -> Self {
         let mut hooks = Hooks::default();
         hooks.subscribe(subscriptions);
@@ -82,6 +86,7 @@ impl Actor {
             orders,
             events,
             status,
+            totals,
             plan: None,
             codes: Codes::default(),
             plugins: BTreeMap::new(),
@@ -153,6 +158,7 @@ impl Actor {
         self.backoff = Backoff::default();
         self.hooks.subscribe(subscriptions);
         self.codes = prepared.worker.codes.clone();
+        self.totals.serve(&plan.load, &self.codes);
         self.plugins = served(&plan, &prepared.worker.plugins);
         self.plan = Some(plan);
         self.begin(prepared.worker, load).await;
@@ -278,6 +284,7 @@ impl Actor {
 
     fn hear_one(&mut self, message: FromWorker, now: Instant) -> Option<Verdict> {
         let serving = self.serving.as_mut()?;
+        self.totals.hear(&message);
         match serving.hear(message, now)? {
             News::Verdict(verdict) => {
                 if let Outcome::Fault { message } = &verdict.outcome
@@ -401,6 +408,7 @@ fn served(plan: &Plan, infos: &[PluginInfo]) -> BTreeMap<String, ServedPlugin> {
             file: file.map(|file| file.path.clone()).unwrap_or_default(),
             sha256: spec.code.clone(),
             version: described.map(|(_, version, _)| version.clone()),
+            api: info.and_then(|info| info.api.clone()),
             roles: info.map(|info| info.roles.clone()).unwrap_or_default(),
             last_error: None,
         };

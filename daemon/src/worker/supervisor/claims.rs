@@ -135,6 +135,14 @@ impl Claims {
                 let known = self.plugins.contains(plugin);
                 (!known).then_some("lines of a plugin that it does not run")
             }
+            FromWorker::Usage(usage) => {
+                let known = match &usage.subject {
+                    Subject::Check(name) => self.checks.contains_key(name),
+                    Subject::Hook(name) => self.hooks.contains_key(name),
+                    Subject::Load => false,
+                };
+                (!known).then_some("the runs of what it does not run")
+            }
             FromWorker::Quarantine { check, .. } => {
                 let known = self.checks.contains_key(check);
                 (!known).then_some("the rest of a check that it does not run")

@@ -117,7 +117,10 @@ impl Serving {
 
     /// Takes note of a message. What isn't of this worker's load is dropped.
     pub(super) fn hear(&mut self, message: FromWorker, now: Instant) -> Option<News> {
-        self.pulse.beat(now);
+        // What is counted is no sign that anything runs.
+        if !matches!(message, FromWorker::Usage(_)) {
+            self.pulse.beat(now);
+        }
         match message {
             FromWorker::Verdict {
                 check,

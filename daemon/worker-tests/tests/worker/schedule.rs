@@ -232,3 +232,42 @@ fn jitter_spreads_the_runs() {
         .collect();
     assert!(gaps.len() > 1, "{gaps:?}");
 }
+
+#[test]
+fn what_runs_came_to_is_told_now_and_then_and_not_with_each() {
+    let counter = guest::check(
+        r#"(import "mainstay:plugin/budget@0.1.0" "remaining-ms" (func $left (result i32)))"#,
+        "(drop (call $left)) (call $report (i32.const 0) (i32.const 0) (i32.const 0))",
+    );
+    let trapper = guest::check("", "unreachable");
+    let setup = Setup::empty()
+        .plugin("p", &counter)
+        .plugin("q", &trapper)
+        .check("c", "p")
+        .check("d", "q")
+        .quarantine(1000, 1);
+    let mut worker = start(&setup);
+    let (mut runs, mut traps) = (0, 0);
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        match worker.frame() {
+            FromWorker::Verdict { check, .. } if check == "c" => runs += 1,
+            FromWorker::Verdict { .. } => traps += 1,
+            FromWorker::Usage(usage) => told.push(usage),
+            _ => {}
+        }
+    }
+    // Runs that have just ended may be told of before their verdicts are.
+    let near = |told: u64, seen: u64| told.abs_diff(seen) <= 2;
+    let [c, d] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(c.subject, Subject::Check("c".into()));
+    assert!(near(c.outcomes.ok, runs), "{c:?}: {runs}");
+    assert_eq!(c.run.counts.iter().sum::<u64>(), c.outcomes.ok);
+    assert_eq!(c.instantiate.counts.iter().sum::<u64>(), c.outcomes.ok);
+    assert_eq!(c.host_calls, [("budget".to_owned(), c.outcomes.ok)]);
+    assert_eq!(c.memory_peak, 2 << 16);
+    assert!(near(d.outcomes.trap, traps), "{d:?}: {traps}");
+    assert_eq!(d.outcomes.ok, 0);
+}

@@ -132,6 +132,11 @@ impl State {
         self.deadline
     }
 
+    /// What this run did so far.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
