@@ -20,29 +20,27 @@ use crate::processor;
 const CHECKS: u32 = 200;
 /// Other processes on each host.
 const CROWDS: [u32; 2] = [80, 2000];
-/// How long each daemon is looked at.
-const WINDOW: Duration = Duration::from_secs(30);
 /// Until everything runs.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Measures both, on few and on many processes, and prints a table.
-pub(crate) fn compare() -> Result<()> {
+/// Measures both, on few and on many processes, each for as long as this, and prints a table.
+pub(crate) fn compare(window: Duration) -> Result<()> {
     println!(
         "{CHECKS} checks \"is nginx running\", each once a second, for {} s a line;\n\
          processor time of the daemon and all that it starts\n",
-        WINDOW.as_secs()
+        window.as_secs()
     );
     println!("processes  daemon      per check  of a core  done");
     for crowd in CROWDS {
-        let ours = measure(Mainstay, crowd)?;
-        let theirs = measure(Keepalived, crowd)?;
+        let ours = measure(Mainstay, crowd, window)?;
+        let theirs = measure(Keepalived, crowd, window)?;
         println!("{crowd:9}  ratio       1/{:.0}\n", theirs / ours);
     }
     Ok(())
 }
 
 /// Seconds of processor time per check.
-fn measure(implementation: Implementation, crowd: u32) -> Result<f64> {
+fn measure(implementation: Implementation, crowd: u32, window: Duration) -> Result<f64> {
     let lab = Lab::new()?;
     let host = lab.host("bench", Ipv4Addr::new(192, 168, 1, 101))?;
     let _nginx = Nginx::start(&host)?;
@@ -58,7 +56,7 @@ fn measure(implementation: Implementation, crowd: u32) -> Result<f64> {
     let pid = node.process()?.pid();
     let (begin, before) = (Instant::now(), processor::used(pid)?);
     let runs_before = runs(&node)?;
-    thread::sleep(WINDOW);
+    thread::sleep(window);
     let used = processor::used(pid)?.saturating_sub(before).as_secs_f64();
     let elapsed = begin.elapsed().as_secs_f64();
     let wanted = elapsed * f64::from(CHECKS);

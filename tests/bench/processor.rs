@@ -1,4 +1,4 @@
-//! Processor time that a daemon has used, with everything that it has started.
+//! Processor time that a daemon has used, with everything that it has started, and who that is.
 
 use std::fs;
 use std::time::Duration;
@@ -6,6 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use mainstay_lab::process;
 use nix::unistd::{Pid, SysconfVar, sysconf};
+
+/// Bytes of a mebibyte.
+pub(crate) const MIB: f64 = (1 << 20) as f64;
 
 /// Of all processes below `pid` and of those that they have waited for.
 ///
@@ -21,6 +24,19 @@ pub(crate) fn used(pid: Pid) -> Result<Duration> {
     Ok(Duration::from_secs_f64(
         ticks as f64 / ticks_per_second as f64,
     ))
+}
+
+/// The worker of a daemon.
+///
+/// # Errors
+/// When it has none now.
+pub(crate) fn worker(daemon: Pid) -> Result<Pid> {
+    let children = process::children(daemon)?;
+    let worker = children.into_iter().find(|pid| {
+        // The name is cut to what the kernel keeps.
+        process::name(*pid).is_ok_and(|name| "mainstay-worker".starts_with(&name))
+    });
+    worker.context("the daemon has no worker")
 }
 
 /// utime, stime, cutime and cstime of proc(5).

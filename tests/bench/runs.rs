@@ -1,0 +1,167 @@
+//! A trivial check in Rust, a fresh instance each time: how long one takes, how many one processor
+//! can do, and whether memory grows with their number.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use mainstay_lab::lab::Lab;
+use mainstay_lab::mainstay;
+use mainstay_lab::node::Implementation::Mainstay;
+use mainstay_lab::node::{Node, Router};
+use mainstay_lab::process;
+use mainstay_lab::wait;
+use mainstay_worker_tests::harness::Setup;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use crate::processor::MIB;
+use crate::{load, processor};
+
+/// Runs that are timed.
+const TIMED: usize = 5000;
+/// Checks, each every [`INTERVAL_MS`]: together 5,000 runs a second.
+const CHECKS: u32 = 500;
+const INTERVAL_MS: u32 = 100;
+const LONG: Duration = Duration::from_secs(60);
+/// Runs before memory is looked at for the first time.
+const WARM: u64 = 50_000;
+
+/// Measures all of it; memory over so many runs.
+pub(crate) fn measure(count: u32) -> Result<()> {
+    println!("a trivial check in Rust, a fresh instance for each run\n");
+    time()?;
+    sustain(count)
+}
+
+/// From the order to the verdict, at the end of the socket where the daemon is.
+fn time() -> Result<()> {
+    let component = fs::read(mainstay::misbehaving())?;
+    let mut worker = Setup::with_check(&component)
+        .settings(json!({ "behaviour": "behave" }))
+        .timing(60_000, 1_000)
+        .loaded();
+    let mut took = Vec::new();
+    for _ in 0..TIMED {
+        let begin = Instant::now();
+        let report = worker.run("c");
+        took.push((begin.elapsed(), report.took_us));
+    }
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let mut whole: Vec<Duration> = took.iter().map(|(whole, _)| *whole).collect();
+        let mut inside: Vec<u64> = took.iter().map(|(_, inside)| *inside).collect();
+        whole.sort();
+        inside.sort();
+        let whole = load::quantile(&whole, share).context("no run")?;
+        let inside = load::quantile(&inside, share).context("no run")?;
+        println!(
+            "{name}: {} µs from the order to its verdict, {inside} µs of them in the instance",
+            whole.as_micros(),
+        );
+    }
+    Ok(())
+}
+
+fn sustain(count: u32) -> Result<()> {
+    let lab = Lab::new()?;
+    let host = lab.host("bench", Ipv4Addr::new(192, 168, 1, 101))?;
+    let mut node = Node::quiet(host, Mainstay, &Router::introduction(100))?;
+    let mut text = mainstay::preamble();
+    load::guest(&mut text, "trivial");
+    load::checks(
+        &mut text,
+        CHECKS,
+        "trivial",
+        "behaviour = \"behave\"",
+        INTERVAL_MS,
+    );
+    load::router(&mut text, 1000);
+    node.configure(&text)?;
+    node.start()?;
+    wait::until_true(LONG, "every check runs", || {
+        node.check_alive()?;
+        Ok(load::runs(&node, "trivial").unwrap_or(0) >= u64::from(CHECKS))
+    })?;
+    let daemon = node.process()?.pid();
+    let worker = processor::worker(daemon)?;
+    for pid in process::descendants(daemon)? {
+        pin(pid)?;
+    }
+    wait::until_true(LONG, "it is warm", || {
+        Ok(load::runs(&node, "trivial")? >= WARM)
+    })?;
+
+    let (begin, before) = (Instant::now(), processor::used(daemon)?);
+    let first = load::runs(&node, "trivial")?;
+    let mut samples = Vec::new();
+    loop {
+        thread::sleep(Duration::from_millis(500));
+        let runs = load::runs(&node, "trivial")? - first;
+        let resident = (process::resident(daemon)?, process::resident(worker)?);
+        samples.push((runs as f64, resident));
+        if runs >= count.into() {
+            break;
+        }
+        ensure!(begin.elapsed() < Duration::from_secs(7200), "too slow");
+    }
+    let elapsed = begin.elapsed().as_secs_f64();
+    let used = processor::used(daemon)?
+        .saturating_sub(before)
+        .as_secs_f64();
+    let (runs, _) = samples.last().context("no sample")?;
+    println!(
+        "on one processor: {:.0} runs a second of {} that were due, {:.0} % of it, {:.0} µs each",
+        runs / elapsed,
+        CHECKS * 1000 / INTERVAL_MS,
+        100.0 * used / elapsed,
+        1e6 * used / runs,
+    );
+    for (name, of) in [
+        (
+            "daemon",
+            (|both: (u64, u64)| both.0) as fn((u64, u64)) -> u64,
+        ),
+        ("worker", |both| both.1),
+    ] {
+        let points: Vec<(f64, f64)> = samples
+            .iter()
+            .map(|(runs, both)| (*runs, of(*both) as f64))
+            .collect();
+        let most = points.iter().map(|(_, bytes)| *bytes).fold(0.0, f64::max);
+        println!(
+            "{name} over {runs:.0} runs: {:.1} MiB at first, {:.1} MiB at most, {:+.3} bytes a run",
+            points[0].1 / MIB,
+            most / MIB,
+            slope(&points),
+        );
+    }
+    Ok(())
+}
+
+/// Keeps all threads of a process on the first processor.
+fn pin(pid: Pid) -> Result<()> {
+    let mut first = CpuSet::new();
+    first.set(0)?;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let id: i32 = thread?.file_name().to_string_lossy().parse()?;
+        // One that has ended meanwhile needs no processor.
+        let _ = sched_setaffinity(Pid::from_raw(id), &first);
+    }
+    Ok(())
+}
+
+/// Of the line with the least squares.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let number = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / number;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let above: f64 = points
+        .iter()
+        .map(|point| (point.0 - x) * (point.1 - y))
+        .sum();
+    let below: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
+    if below == 0.0 { 0.0 } else { above / below }
+}
