@@ -2,7 +2,7 @@ use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use mainstay_protocol::{
-    CheckSpec, Grants, Limits, Origin, PluginSpec, ProbeGrant, SocketRequest, Transport,
+    CheckSpec, Grants, HttpGrant, Limits, Origin, PluginSpec, ProbeGrant, SocketRequest, Transport,
 };
 use serde_json::Value;
 
@@ -194,4 +194,68 @@ async fn too_many_questions_are_answered_busy_and_a_flood_ends_the_worker() {
     }
     assert_eq!(taken, QUESTIONS_AT_ONCE);
     assert_eq!(taken + busy, 4 * QUESTIONS_A_SECOND as usize);
+}
+
+/// Plugin `p` with these URLs, for requests from 127.0.0.1.
+fn fetching(urls: &[&str]) -> Broker {
+    let mut broker = broker(1, None);
+    let load = Load {
+        generation: 1,
+        max_concurrent_runs: 1,
+        plugins: vec![PluginSpec {
+            name: "p".to_owned(),
+            code: String::new(),
+            grants: Grants {
+                http: HttpGrant {
+                    urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
+                    sources: vec![local()],
+                    ..HttpGrant::default()
+                },
+                ..Grants::default()
+            },
+            limits: Limits::default(),
+        }],
+        checks: Vec::new(),
+        hooks: Vec::new(),
+    };
+    broker.serve(&load);
+    broker
+}
+
+#[tokio::test]
+async fn names_are_told_to_whom_a_name_is_granted() {
+    let told = ask(&mut fetching(&["http://a.example/"]), "p", Question::Names).await;
+    let Ok(Answer::Names { hosts, .. }) = told.answer else {
+        panic!("{told:?}");
+    };
+    assert_eq!(
+        hosts,
+        std::fs::read_to_string("/etc/hosts").unwrap_or_default()
+    );
+    for urls in [&["http://10.0.0.1/"][..], &[]] {
+        let refused = refusal(&mut fetching(urls), "p", Question::Names).await;
+        assert_eq!(refused, Refusal::NotPermitted);
+    }
+}
+
+#[tokio::test]
+async fn a_request_gets_a_socket_where_its_urls_lead() {
+    let listener = TcpListener::bind((local(), 0)).unwrap();
+    let to = listener.local_addr().unwrap();
+    let port = to.port();
+    let granted = format!("http://{to}/x");
+    let reply = ask(&mut fetching(&[&granted]), "p", socket(to, Some(local()))).await;
+    assert_eq!(reply.answer, Ok(Answer::Socket));
+    for url in [
+        format!("http://127.0.0.2:{port}/"),
+        format!("http://127.0.0.1:{}/", port ^ 1),
+        // A name may have any address but a special one.
+        format!("http://a.example:{port}/"),
+    ] {
+        let refused = refusal(&mut fetching(&[&url]), "p", socket(to, Some(local()))).await;
+        assert_eq!(refused, Refusal::NotPermitted, "{url}");
+    }
+    let elsewhere = Some([127, 0, 0, 2].into());
+    let refused = refusal(&mut fetching(&[&granted]), "p", socket(to, elsewhere)).await;
+    assert_eq!(refused, Refusal::NotPermitted);
 }
