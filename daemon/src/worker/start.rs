@@ -60,22 +60,20 @@ impl Worker {
     async fn load(&mut self, load: &Load, mut faults: Vec<LoadFault>) -> Result<(), LoadError> {
         let lost = |error: ConnectionError| LoadError::Start(error.into());
         self.send(load).map_err(StartError::from)?;
-        loop {
-            match self.connection.next().await.map_err(lost)? {
-                FromWorker::Loaded {
-                    generation,
-                    plugins,
-                    faults: found,
-                } if generation == load.generation => {
-                    faults.extend(found);
-                    if !faults.is_empty() {
-                        return Err(LoadError::Faults(faults));
-                    }
-                    self.plugins = plugins;
-                    return Ok(());
+        match self.connection.next().await.map_err(lost)? {
+            FromWorker::Loaded {
+                generation,
+                plugins,
+                faults: found,
+            } if generation == load.generation => {
+                faults.extend(found);
+                if !faults.is_empty() {
+                    return Err(LoadError::Faults(faults));
                 }
-                _ => return Err(lost(ConnectionError::Unexpected)),
+                self.plugins = plugins;
+                Ok(())
             }
+            _ => Err(lost(ConnectionError::Unexpected)),
         }
     }
 

@@ -21,7 +21,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,7 +31,7 @@ impl Random {
 
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.number() % end as u64) as usize
     }
 }
 
@@ -82,7 +82,7 @@ fn any(random: &mut Random) -> Value {
         3 => json!(-1),
         4 => json!(u64::MAX),
         5 => json!(i64::MIN),
-        6 => json!(random.next() >> random.below(64)),
+        6 => json!(random.number() >> random.below(64)),
         7 => json!(1e300),
         8 => json!(""),
         9 => json!("x".repeat(1 << random.below(18))),
@@ -103,7 +103,7 @@ pub fn mutate_bytes(frame: &[u8], random: &mut Random) -> Vec<u8> {
             1 => bytes.splice(at..at, frame.iter().copied()).for_each(drop),
             _ if bytes.is_empty() => {}
             2 => bytes[at] ^= 1 << random.below(8),
-            _ => bytes[at] = random.next() as u8,
+            _ => bytes[at] = random.number() as u8,
         }
     }
     bytes
@@ -116,7 +116,7 @@ pub fn noise(random: &mut Random) -> Vec<u8> {
         0 => (length as u32).to_be_bytes().to_vec(),
         _ => Vec::new(),
     };
-    bytes.extend((0..length).map(|_| random.next() as u8));
+    bytes.extend((0..length).map(|_| random.number() as u8));
     bytes
 }
 

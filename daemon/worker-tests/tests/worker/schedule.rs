@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use mainstay_protocol::{FaultKind, FromWorker, Outcome, Status, ToWorker};
+use mainstay_protocol::{FaultKind, FromWorker, Outcome, Status, Subject, ToWorker};
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::{Setup, Worker};
 
