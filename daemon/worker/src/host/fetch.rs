@@ -256,6 +256,10 @@ impl Fetcher {
 /// Whether an address is one of this machine's own, virtual ones included: the kernel then sends
 /// from the address that it sends to.
 fn is_own(peer: SocketAddr) -> bool {
+    // Whatever the kernel would take as the source towards it.
+    if peer.ip().is_loopback() {
+        return true;
+    }
     let Ok(socket) = super::names::datagram_socket(peer.ip()) else {
         // Not known, so it may be.
         return true;
