@@ -1,10 +1,10 @@
 //! What a scenario needs of the machine, and how its absence is reported: by name, never as a pass
 //! that nobody can tell from one.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::process::{Command, Stdio};
 
+pub use mainstay_skips::skip as skip_because;
 use nix::unistd::geteuid;
 
 /// Something a machine may lack.
@@ -57,20 +57,4 @@ pub fn skip(scenario: &str, needs: &[Need]) -> bool {
     };
     skip_because(scenario, &reason);
     true
-}
-
-/// Says on stderr why a scenario is left out, and notes it in the file that `MAINSTAY_SKIPS` names.
-///
-/// # Panics
-/// When the file cannot be written: a skip must not get lost.
-pub fn skip_because(scenario: &str, reason: &str) {
-    eprintln!("SKIP {scenario}: {reason}");
-    if let Some(path) = std::env::var_os("MAINSTAY_SKIPS") {
-        let mut file = File::options()
-            .create(true)
-            .append(true)
-            .open(path)
-            .expect("the list of skips");
-        writeln!(file, "{scenario}: {reason}").expect("the list of skips");
-    }
 }

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic;
@@ -40,13 +39,8 @@ pub(crate) fn run(test: &str, body: impl FnOnce() + Send) {
             .unwrap_or_else(|panic| panic::resume_unwind(panic))
     });
     if let Some(reason) = skipped {
-        let line = format!("{test}: no network namespace (try `unshare -Ur`): {reason}");
-        // Not by a macro, whose output the test harness would keep to itself.
-        let _ = writeln!(io::stderr(), "SKIP {line}");
-        if let Some(path) = std::env::var_os("MAINSTAY_SKIPS") {
-            let list = File::options().create(true).append(true).open(path);
-            writeln!(list.expect("the list of skips"), "{line}").expect("the list of skips");
-        }
+        let reason = format!("no network namespace (try `unshare -Ur`): {reason}");
+        mainstay_skips::skip(test, &reason);
     }
 }
 

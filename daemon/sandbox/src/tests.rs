@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use mainstay_skips::skip;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
@@ -23,19 +24,6 @@ fn confined<T: Send + 'static>(test: impl FnOnce(&[String]) -> T + Send + 'stati
     std::thread::spawn(move || test(&enter(&Granted::default(), DATA).unwrap()))
         .join()
         .unwrap()
-}
-
-/// Says that a test is left out, and notes it in the file that `MAINSTAY_SKIPS` names.
-fn skipped(test: &str, why: &str) {
-    eprintln!("SKIP {test}: {why}");
-    if let Some(path) = std::env::var_os("MAINSTAY_SKIPS") {
-        let mut file = File::options()
-            .create(true)
-            .append(true)
-            .open(path)
-            .unwrap();
-        writeln!(file, "{test}: {why}").unwrap();
-    }
 }
 
 #[test]
@@ -77,7 +65,7 @@ fn a_compiler_opens_no_file_and_makes_no_socket() {
         let refused = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap_err();
         assert_eq!(refused, Errno::PERM);
         if let Some(why) = missing.iter().find(|text| text.contains("Landlock")) {
-            skipped("a_compiler_opens_no_file_and_makes_no_socket", why);
+            skip("a_compiler_opens_no_file_and_makes_no_socket", why);
             return;
         }
         let refused = File::open("/proc/self/stat").unwrap_err();
@@ -189,6 +177,7 @@ fn memory_that_no_limit_counts_is_refused() {
 fn threads_still_start_and_time_still_passes() {
     confined(|_| {
         let thread = std::thread::spawn(|| {
+            // Panics when the system call is refused.
             std::thread::sleep(std::time::Duration::from_millis(1));
             // It is confined as well.
             Command::new("/bin/true").spawn().is_err()
@@ -210,7 +199,7 @@ fn only_proc_and_granted_pid_files_can_be_read() {
     std::thread::spawn(move || {
         let missing = enter(&left, DATA).unwrap();
         if let Some(why) = missing.iter().find(|text| text.contains("Landlock")) {
-            skipped("only_proc_and_granted_pid_files_can_be_read", why);
+            skip("only_proc_and_granted_pid_files_can_be_read", why);
             return;
         }
         File::open("/proc/self/stat").unwrap();
@@ -254,7 +243,7 @@ fn t23_a_granted_directory_opens_nothing_beside_it() {
     std::thread::spawn(move || {
         let missing = enter(&left, DATA).unwrap();
         if let Some(why) = missing.iter().find(|text| text.contains("Landlock")) {
-            skipped("t23_a_granted_directory_opens_nothing_beside_it", why);
+            skip("t23_a_granted_directory_opens_nothing_beside_it", why);
             return;
         }
         let inside = granted.join("below/file");

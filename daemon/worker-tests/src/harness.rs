@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -37,22 +37,6 @@ pub fn executable() -> PathBuf {
         path.display()
     );
     path
-}
-
-/// Says that a test is left out, and notes it in the file that `MAINSTAY_SKIPS` names.
-///
-/// # Panics
-/// When the file cannot be written: a skip must not get lost.
-pub fn skip(test: &str, why: &str) {
-    eprintln!("SKIP {test}: {why}");
-    if let Some(path) = std::env::var_os("MAINSTAY_SKIPS") {
-        let mut file = File::options()
-            .create(true)
-            .append(true)
-            .open(path)
-            .unwrap();
-        writeln!(file, "{test}: {why}").unwrap();
-    }
 }
 
 /// A worker that said hello.

@@ -4,8 +4,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use mainstay_protocol::{Sealed, ToWorker};
+use mainstay_skips::skip;
 use mainstay_worker_tests::guest;
-use mainstay_worker_tests::harness::{Worker, skip};
+use mainstay_worker_tests::harness::Worker;
 
 /// Longest wait for something that takes milliseconds, and much less than compiling takes here.
 const SOON: Duration = Duration::from_secs(20);

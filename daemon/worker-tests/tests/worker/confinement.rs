@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 
 use mainstay_protocol::{FromWorker, ToWorker};
+use mainstay_skips::skip;
 use mainstay_worker_tests::guest;
-use mainstay_worker_tests::harness::{Setup, Worker, skip};
+use mainstay_worker_tests::harness::{Setup, Worker};
 
 fn worker() -> Worker {
     let mut worker = Setup::with_check(&guest::healthy()).loaded();

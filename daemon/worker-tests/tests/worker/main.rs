@@ -6,6 +6,7 @@ mod code;
 mod compiling;
 mod confinement;
 mod files;
+mod frames;
 mod grants;
 mod hooks;
 mod hostile;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
 use mainstay_protocol::{Answer, FromWorker, Question, Refusal, Run, RunReport, ToWorker};
-use mainstay_worker_tests::harness::{Setup, Worker, skip};
+use mainstay_skips::skip;
+use mainstay_worker_tests::harness::{Setup, Worker};
 use serde_json::json;
 
 use super::peers::{asking, fetch, http, is_untouched, said, server};
