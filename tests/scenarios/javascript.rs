@@ -14,7 +14,7 @@ use mainstay_lab::watch::AddressWatch;
 use crate::setup::{LONG, Stage, lacking};
 
 /// Compiling takes its time, the more so on a machine that does something else as well.
-const COMPILED: Duration = Duration::from_secs(180);
+const COMPILED: Duration = Duration::from_secs(240);
 
 /// A check that runs all the while. On every host the first process is a bash.
 const OTHER: &str = "\n[[check]]\nname = \"other\"\nplugin = \"process\"\n\
