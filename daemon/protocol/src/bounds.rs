@@ -14,8 +14,9 @@ use crate::message::{
 use crate::plugin::{Limits, PluginSpec};
 use crate::usage::Usage;
 
-/// A name of the configuration, a digest, a version.
-const NAME: usize = 128;
+/// A name of the configuration, a digest, a version. An entry of a plugin has two names of 64 bytes
+/// and a sign between them.
+const NAME: usize = 129;
 /// A key of the contract.
 const KEY: usize = 64;
 /// What a plugin says of itself.

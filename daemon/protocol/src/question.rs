@@ -22,6 +22,12 @@ pub enum Question {
     Socket(SocketRequest),
     /// How names of hosts are looked up on this machine. Needs `http` or `wasi-http` with a name.
     Names,
+    /// Which of these addresses are this machine's own, virtual ones included, as of now. Needs what
+    /// [`Self::Names`] needs.
+    Own {
+        /// Addresses that a name came out as.
+        addresses: Vec<IpAddr>,
+    },
 }
 
 /// A socket that is connected, or on its way to be: an end in time is for the worker to see to.
@@ -81,6 +87,11 @@ pub enum Answer {
         resolv_conf: String,
         /// The text of `/etc/hosts`; empty when there is none.
         hosts: String,
+    },
+    /// To [`Question::Own`].
+    Own {
+        /// Those that are.
+        addresses: Vec<IpAddr>,
     },
 }
 

@@ -134,7 +134,7 @@ impl Broker {
 /// How long the answer may take.
 fn limit(question: &Question) -> Duration {
     match question {
-        Question::Socket(_) | Question::Names => LIMIT,
+        Question::Socket(_) | Question::Names | Question::Own { .. } => LIMIT,
     }
 }
 
@@ -146,6 +146,10 @@ async fn answer(asker: &Asker, _means: &Means, question: Question) -> Result<Giv
         }),
         Question::Names => Ok(Given {
             answer: names::answer(asker).await?,
+            carried: None,
+        }),
+        Question::Own { addresses } => Ok(Given {
+            answer: names::own(asker, addresses).await?,
             carried: None,
         }),
     }

@@ -233,9 +233,27 @@ async fn names_are_told_to_whom_a_name_is_granted() {
         std::fs::read_to_string("/etc/hosts").unwrap_or_default()
     );
     for urls in [&["http://10.0.0.1/"][..], &[]] {
-        let refused = refusal(&mut fetching(urls), "p", Question::Names).await;
-        assert_eq!(refused, Refusal::NotPermitted);
+        for question in [Question::Names, own(&[local()])] {
+            let refused = refusal(&mut fetching(urls), "p", question).await;
+            assert_eq!(refused, Refusal::NotPermitted);
+        }
     }
+}
+
+fn own(addresses: &[IpAddr]) -> Question {
+    Question::Own {
+        addresses: addresses.to_vec(),
+    }
+}
+
+#[tokio::test]
+async fn this_machines_addresses_are_told_from_others() {
+    let ours: [IpAddr; 2] = [local(), [127, 9, 9, 9].into()];
+    let others: [IpAddr; 2] = [[192, 0, 2, 77].into(), "2001:db8::77".parse().unwrap()];
+    let all = own(&[ours, others].concat());
+    let told = ask(&mut fetching(&["http://a.example/"]), "p", all).await;
+    let addresses = ours.to_vec();
+    assert_eq!(told.answer, Ok(Answer::Own { addresses }));
 }
 
 #[tokio::test]

@@ -12,6 +12,11 @@ use serde_json::json;
 
 use super::peers::{asking, fetch, http, is_untouched, said, server};
 
+/// An address that the daemon here says is this machine's own, and one that it says is not. Nothing
+/// answers at either.
+const OWN: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
+const STRANGE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 78);
+
 /// Runs the check `c`, and answers its questions about names meanwhile.
 fn run(worker: &mut Worker, resolv_conf: &str, hosts: &str) -> RunReport {
     worker.send(&ToWorker::Run(Run {
@@ -25,13 +30,21 @@ fn run(worker: &mut Worker, resolv_conf: &str, hosts: &str) -> RunReport {
                 plugin,
                 question,
             } => {
-                assert_eq!((plugin.as_str(), question), ("p", Question::Names));
-                worker.send(&ToWorker::Answer {
-                    id,
-                    answer: Ok(Answer::Names {
+                assert_eq!(plugin, "p");
+                let answer = match question {
+                    Question::Names => Answer::Names {
                         resolv_conf: resolv_conf.to_owned(),
                         hosts: hosts.to_owned(),
-                    }),
+                    },
+                    Question::Own { mut addresses } => {
+                        addresses.retain(|address| *address == OWN);
+                        Answer::Own { addresses }
+                    }
+                    Question::Socket(_) => panic!("no socket is needed"),
+                };
+                worker.send(&ToWorker::Answer {
+                    id,
+                    answer: Ok(answer),
                 });
             }
             _ => {}
@@ -164,6 +177,28 @@ fn a_name_that_is_not_granted_is_not_even_looked_up() {
         _ => None,
     });
     assert_eq!(said(&report), ["!Error::NotPermitted"]);
+}
+
+/// Threat 21: nor does a name open an address that this machine has at the time, such as a virtual one.
+#[test]
+fn t21_a_name_for_an_own_address_is_denied_unless_the_address_is_granted() {
+    let url = "http://app.test:9/";
+    let address = format!("http://{OWN}:9/");
+    for (hosts, granted, denied) in [
+        (OWN, &[url][..], true),
+        (OWN, &[url, &address], false),
+        (STRANGE, &[url], false),
+    ] {
+        let mut worker = asking_for(url, granted).loaded();
+        let report = run(&mut worker, "", &format!("{hosts} app.test\n"));
+        let answer = &said(&report)[0];
+        assert_eq!(
+            answer == "!Error::NotPermitted",
+            denied,
+            "{hosts}: {answer}"
+        );
+        assert_eq!(report.denied.is_empty(), !denied, "{report:?}");
+    }
 }
 
 /// Threat 19: the address that was checked is the one that is connected to, each time anew.

@@ -2,7 +2,7 @@
 //! share.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -178,28 +178,30 @@ impl Fetcher {
         let UrlHost::Name(name) = &url.host else {
             return Err(Error::NotPermitted);
         };
-        let found = self.shared.names.lookup(name, &self.grants.plugin).await;
-        let found = found.map_err(|error| match error {
+        let (names, plugin) = (&self.shared.names, &self.grants.plugin);
+        let failed = |error: NamesError| match error {
             NamesError::Busy => Error::TooMany,
             other => Error::ResolveFailed(one_line(&other.to_string(), TEXT)),
-        })?;
-        let peers = found
-            .iter()
-            .map(|address| SocketAddr::new(*address, url.port));
-        let mut refused = None;
-        let mut allowed = Vec::new();
-        for peer in peers {
-            let open = special_range(peer.ip()).is_none() && !is_own(peer);
-            if open || self.allows(url, peer) {
-                allowed.push(peer);
-            } else {
-                refused = Some(peer);
+        };
+        let found = names.lookup(name, plugin).await.map_err(failed)?;
+        let peer = |address: &IpAddr| SocketAddr::new(*address, url.port);
+        let granted = |address: &IpAddr| self.allows(url, peer(address));
+        // A name may have any address but a special one and this machine's own.
+        let by_name = |address: &&IpAddr| !granted(address) && special_range(**address).is_none();
+        let by_name: Vec<IpAddr> = found.iter().filter(by_name).copied().collect();
+        let own = match by_name.is_empty() {
+            true => Vec::new(),
+            false => {
+                let own = names.own(by_name.clone(), plugin);
+                own.await.map_err(failed)?
             }
-        }
-        if allowed.is_empty()
-            && let Some(peer) = refused
-        {
-            self.deny(url, Some(peer));
+        };
+        let open = |address: &&IpAddr| {
+            granted(address) || by_name.contains(address) && !own.contains(address)
+        };
+        let allowed: Vec<SocketAddr> = found.iter().filter(open).map(peer).collect();
+        if allowed.is_empty() {
+            self.deny(url, found.last().map(peer));
             return Err(Error::NotPermitted);
         }
         Ok(allowed)
@@ -251,25 +253,6 @@ impl Fetcher {
         }
         Err(last)
     }
-}
-
-/// Whether an address is one of this machine's own, virtual ones included: the kernel then sends
-/// from the address that it sends to.
-fn is_own(peer: SocketAddr) -> bool {
-    // Whatever the kernel would take as the source towards it.
-    if peer.ip().is_loopback() {
-        return true;
-    }
-    let Ok(socket) = super::names::datagram_socket(peer.ip()) else {
-        // Not known, so it may be.
-        return true;
-    };
-    // A peer without a route is not this machine.
-    rustix::net::connect(&socket, &peer).is_ok()
-        && rustix::net::getsockname(&socket)
-            .ok()
-            .and_then(|local| SocketAddr::try_from(local).ok())
-            .is_none_or(|local| local.ip() == peer.ip())
 }
 
 type Answer = (response::Parts, Vec<u8>, bool);
@@ -344,21 +327,4 @@ fn failure(error: hyper::Error) -> Error {
         None => error.to_string(),
     };
     Error::ProtocolError(one_line(&text, TEXT))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_machines_addresses_are_told_from_others() {
-        for (address, own) in [
-            ("127.0.0.1:80", true),
-            ("127.9.9.9:80", true),
-            ("192.0.2.1:80", false),
-            ("[2001:db8::1]:80", false),
-        ] {
-            assert_eq!(is_own(address.parse().unwrap()), own, "{address}");
-        }
-    }
 }

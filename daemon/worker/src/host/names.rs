@@ -81,11 +81,8 @@ impl Names {
         if let Some(known) = lock(&self.known).as_ref().filter(|known| known.until > now) {
             return Ok(known.resolver.clone());
         }
-        let (resolv_conf, hosts) = match self.broker.ask(plugin, Question::Names).await {
-            Ok((Answer::Names { resolv_conf, hosts }, _)) => (resolv_conf, hosts),
-            Ok(_) => return Err(NamesError::Failed("no answer of the daemon".to_owned())),
-            Err(Refusal::Busy) => return Err(NamesError::Busy),
-            Err(why) => return Err(NamesError::Failed(format!("{why:?}"))),
+        let Answer::Names { resolv_conf, hosts } = self.ask(plugin, Question::Names).await? else {
+            return Err(NamesError::Failed("no answer of the daemon".to_owned()));
         };
         let resolver = build(&resolv_conf, &hosts)?;
         *lock(&self.known) = Some(Known {
@@ -93,6 +90,29 @@ impl Names {
             resolver: resolver.clone(),
         });
         Ok(resolver)
+    }
+
+    /// Those of the addresses that are this machine's own now, virtual ones included.
+    ///
+    /// # Errors
+    /// As [`Self::lookup`], and whenever it is not known.
+    pub(super) async fn own(
+        &self,
+        addresses: Vec<IpAddr>,
+        plugin: &str,
+    ) -> Result<Vec<IpAddr>, NamesError> {
+        match self.ask(plugin, Question::Own { addresses }).await? {
+            Answer::Own { addresses } => Ok(addresses),
+            _ => Err(NamesError::Failed("no answer of the daemon".to_owned())),
+        }
+    }
+
+    async fn ask(&self, plugin: &str, question: Question) -> Result<Answer, NamesError> {
+        match self.broker.ask(plugin, question).await {
+            Ok((answer, _)) => Ok(answer),
+            Err(Refusal::Busy) => Err(NamesError::Busy),
+            Err(why) => Err(NamesError::Failed(format!("{why:?}"))),
+        }
     }
 }
 
@@ -174,7 +194,7 @@ impl RuntimeProvider for Unbound {
 }
 
 /// A socket for datagrams to such an address, neither bound nor connected.
-pub(super) fn datagram_socket(peer: IpAddr) -> io::Result<OwnedFd> {
+fn datagram_socket(peer: IpAddr) -> io::Result<OwnedFd> {
     let family = match peer {
         IpAddr::V4(_) => AddressFamily::INET,
         IpAddr::V6(_) => AddressFamily::INET6,
