@@ -19,6 +19,7 @@ mod interoperation;
 mod introduction;
 mod javascript;
 mod plugins;
+mod probing;
 mod refusal;
 mod restart;
 mod setup;

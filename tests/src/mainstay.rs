@@ -43,6 +43,11 @@ pub fn asker() -> PathBuf {
     tree().join("target/test-plugins/asker.wasm")
 }
 
+/// The plugin that makes the calls in its settings.
+pub fn prober() -> PathBuf {
+    tree().join("target/test-plugins/prober.wasm")
+}
+
 /// Cargo's target directory.
 pub fn target() -> PathBuf {
     std::env::var_os("MAINSTAY_BUILD").map_or_else(|| tree().join("target"), PathBuf::from)

@@ -1,11 +1,13 @@
 //! What Mainstay does to Linux, and what Linux tells it: raw sockets for VRRP, packet sockets for
-//! gratuitous ARP, addresses and links over route netlink, the clocks.
+//! gratuitous ARP, ICMP echoes, addresses and links over route netlink, the clocks.
 //!
 //! It has unsafe code only where no safe interface exists. Nothing
 //! here decides anything: notifications become [`Input`](mainstay_core::input::Input)s, and what
 //! the engine asks for is done and answered.
 
+mod bpf;
 pub mod clock;
+pub mod echo;
 pub mod frame_socket;
 pub mod identity;
 mod ipv4;

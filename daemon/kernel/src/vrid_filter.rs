@@ -10,22 +10,13 @@ use std::net::Ipv4Addr;
 
 use socket2::SockFilter;
 
-const LOAD_BYTE_BEHIND_X: u16 = code(libc::BPF_LD | libc::BPF_B | libc::BPF_IND);
-const LOAD_WORD: u16 = code(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS);
-const LOAD_LENGTH: u16 = code(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN);
-const LOAD_X_HEADER_LENGTH: u16 = code(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH);
-const SUBTRACT_X: u16 = code(libc::BPF_ALU | libc::BPF_SUB | libc::BPF_X);
-const JUMP_IF_EQUAL: u16 = code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
-const JUMP_IF_AT_LEAST: u16 = code(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K);
-const RETURN: u16 = code(libc::BPF_RET | libc::BPF_K);
+use crate::bpf::{
+    DROP, JUMP_IF_AT_LEAST, JUMP_IF_EQUAL, LOAD_BYTE_BEHIND_X, LOAD_LENGTH, LOAD_WORD,
+    LOAD_X_HEADER_LENGTH, PASS, SUBTRACT_X, end,
+};
 
 /// Where the source is in the IP header.
 const SOURCE: u32 = 12;
-
-/// Bytes of a packet that pass: all of it.
-const PASS: u32 = u32::MAX;
-/// None of it.
-const DROP: u32 = 0;
 
 /// A filter that lets nothing pass.
 pub(crate) const NOTHING: &[SockFilter] = &[end(DROP)];
@@ -66,13 +57,4 @@ fn program(ids: &[u8], sources: &[Ipv4Addr], known: u32, foreign: u32) -> Vec<So
     }
     program.push(end(foreign));
     program
-}
-
-const fn end(pass: u32) -> SockFilter {
-    SockFilter::new(RETURN, 0, 0, pass)
-}
-
-/// All codes are below 256; libc has them as wider numbers.
-const fn code(bits: u32) -> u16 {
-    bits as u16
 }

@@ -53,8 +53,8 @@ pub use message::{
 pub use plugin::{Grants, HttpGrant, Limits, PluginSpec, ProbeGrant, ProcessGrant};
 pub use probe_rules::{ProbeRules, canonical, opens, peer_address, special_range};
 pub use question::{
-    Answer, Origin, QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Question, Refusal, SocketRequest,
-    Transport,
+    Answer, EchoRequest, Origin, QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Question, Refusal,
+    SocketRequest, Transport,
 };
 pub use rate::Rate;
 pub use sealed::{Blank, Sealed, SealedError};

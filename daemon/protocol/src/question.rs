@@ -28,6 +28,8 @@ pub enum Question {
         /// Addresses that a name came out as.
         addresses: Vec<IpAddr>,
     },
+    /// One ICMP echo. Needs `probe`.
+    Echo(EchoRequest),
 }
 
 /// A socket that is connected, or on its way to be: an end in time is for the worker to see to.
@@ -75,6 +77,18 @@ impl Origin {
     }
 }
 
+/// One echo request.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct EchoRequest {
+    /// The peer.
+    pub to: IpAddr,
+    /// Where it comes from and how it is marked.
+    pub origin: Origin,
+    /// How long to wait for the reply.
+    pub timeout_ms: u32,
+}
+
 /// What the daemon gives.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,6 +106,11 @@ pub enum Answer {
     Own {
         /// Those that are.
         addresses: Vec<IpAddr>,
+    },
+    /// To [`Question::Echo`]: the time until the reply.
+    Echo {
+        /// In microseconds.
+        round_trip_us: u64,
     },
 }
 

@@ -4,12 +4,14 @@
 //! of the plugin that it names, and a worker can name no plugin beyond those that it was given.
 
 mod asker;
-mod local;
+mod echo;
 mod names;
+mod origin;
 mod socket;
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,13 +25,16 @@ use tokio::task::JoinSet;
 use super::connection::{Connection, ConnectionError};
 use super::source::Worker;
 use asker::Asker;
+use echo::Echoes;
 
 /// How long an answer may take, unless the question says so itself.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// What answers are made of, whichever worker asks. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Means {}
+pub(crate) struct Means {
+    echoes: Echoes,
+}
 
 /// Answers the questions of one worker. Dropping it drops the answers that are under way.
 #[derive(Debug)]
@@ -52,6 +57,15 @@ pub(super) struct Reply {
 struct Given {
     answer: Answer,
     carried: Option<OwnedFd>,
+}
+
+impl From<Answer> for Given {
+    fn from(answer: Answer) -> Self {
+        Self {
+            answer,
+            carried: None,
+        }
+    }
 }
 
 impl Broker {
@@ -135,11 +149,16 @@ impl Broker {
 fn limit(question: &Question) -> Duration {
     match question {
         Question::Socket(_) | Question::Names | Question::Own { .. } => LIMIT,
+        Question::Echo(request) => echo::limit(request),
     }
 }
 
-async fn answer(asker: &Asker, _means: &Means, question: Question) -> Result<Given, Refusal> {
+async fn answer(asker: &Asker, means: &Means, question: Question) -> Result<Given, Refusal> {
     match question {
+        Question::Echo(request) => {
+            let answer = echo::answer(asker, &means.echoes, &request).await?;
+            Ok(answer.into())
+        }
         Question::Socket(request) => Ok(Given {
             answer: Answer::Socket,
             carried: Some(socket::open(asker, &request).await?),
@@ -152,6 +171,13 @@ async fn answer(asker: &Asker, _means: &Means, question: Question) -> Result<Giv
             answer: names::own(asker, addresses).await?,
             carried: None,
         }),
+    }
+}
+
+fn system(error: io::Error) -> Refusal {
+    match error.raw_os_error() {
+        Some(number) => Refusal::System(number),
+        None => Refusal::Unavailable(error.to_string()),
     }
 }
 

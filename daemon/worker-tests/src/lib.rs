@@ -7,3 +7,5 @@ pub mod contract;
 pub mod guest;
 pub mod harness;
 pub mod mutation;
+pub mod prober;
+pub mod tls;

@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::engine::Ticker;
 use crate::frames::{self, Incoming, Outbox};
 use crate::hook::Hooks;
-use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared};
+use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared, SystemAuthorities, Tls};
 use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
 use crate::{code, compile, engine, meter};
@@ -80,6 +80,7 @@ fn run(
         rustix::param::page_size(),
         rustix::param::clock_ticks_per_second(),
     );
+    let authorities = SystemAuthorities::open();
     for missing in sandbox::enter(&granted(&request), data(&request))? {
         eprintln!("mainstay-worker: confined, but for this: {missing}");
     }
@@ -91,7 +92,9 @@ fn run(
         .max_blocking_threads(BLOCKING)
         .enable_all()
         .build()?;
-    let result = runtime.block_on(loaded(stream.into_inner(), page, engine, codes, request));
+    let stream = stream.into_inner();
+    let loaded = loaded(stream, page, engine, authorities, codes, request);
+    let result = runtime.block_on(loaded);
     // A look at the processes may still be going on; nobody waits for it any more.
     runtime.shutdown_background();
     result
@@ -128,6 +131,7 @@ async fn loaded(
     stream: UnixStream,
     page: File,
     engine: &Engine,
+    authorities: SystemAuthorities,
     codes: Codes,
     request: Load,
 ) -> Result<(), SessionError> {
@@ -142,6 +146,7 @@ async fn loaded(
         probes: ProbeSlots::default(),
         names: Names::new(broker.clone()),
         broker,
+        tls: Tls::new(authorities),
     });
     let generation = request.generation;
     let context = Arc::new(Context {

@@ -28,6 +28,14 @@ pub(crate) enum Grant {
     Port(u16),
     /// `probe`: an address or network, and a port.
     Probe(String, u16),
+    /// `probe.sources`.
+    Source(IpAddr),
+    /// `probe.fwmarks`.
+    Mark(u32),
+    /// `probe.icmp`.
+    Icmp(bool),
+    /// `probe.unverified-tls`.
+    UnverifiedProbes(bool),
     /// `http` or `http.urls`.
     Url(UrlPrefix),
     /// `http.unverified-tls`.
@@ -65,6 +73,10 @@ impl Grant {
                 probe.addresses.push(address);
                 probe.ports.push(port);
             }
+            Self::Source(source) => probe.sources.push(source),
+            Self::Mark(mark) => probe.fwmarks.push(mark),
+            Self::Icmp(allowed) => probe.icmp = allowed,
+            Self::UnverifiedProbes(allowed) => probe.unverified_tls = allowed,
             Self::Url(url) => http.urls.push(url),
             Self::UnverifiedTls(allowed) => http.unverified_tls = allowed,
             Self::WasiUrl(url) => wasi_http.urls.push(url),
@@ -88,12 +100,19 @@ impl FromStr for Grant {
             "process.commands" => Ok(Self::Command(value.to_owned())),
             "process.pid-files" => Ok(Self::PidFile(PathBuf::from(value))),
             "process.units" => Ok(Self::Unit(value.to_owned())),
-            "process.command-line" => value
-                .parse()
-                .map(Self::CommandLine)
-                .map_err(|_| GrantError::Flag),
+            "process.command-line" => flag(value).map(Self::CommandLine),
             "probe.addresses" => Ok(Self::Address(network(value)?)),
             "probe.ports" => Ok(Self::Port(port(value)?)),
+            "probe.sources" => value
+                .parse()
+                .map(Self::Source)
+                .map_err(|_| GrantError::Address),
+            "probe.fwmarks" => match value.parse() {
+                Ok(0) | Err(_) => Err(GrantError::Mark),
+                Ok(mark) => Ok(Self::Mark(mark)),
+            },
+            "probe.icmp" => flag(value).map(Self::Icmp),
+            "probe.unverified-tls" => flag(value).map(Self::UnverifiedProbes),
             "probe" => {
                 let (address, number) = value.rsplit_once(':').ok_or(GrantError::Address)?;
                 let address = address.trim_start_matches('[').trim_end_matches(']');
@@ -141,6 +160,10 @@ pub(super) fn options(line: &str) -> Option<String> {
     Some(options.join(" "))
 }
 
+fn flag(text: &str) -> Result<bool, GrantError> {
+    text.parse().map_err(|_| GrantError::Flag)
+}
+
 fn network(text: &str) -> Result<String, GrantError> {
     if text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok() {
         Ok(text.to_owned())
@@ -172,8 +195,8 @@ pub(crate) enum GrantError {
     #[error(
         "there is no such permission; there are process, process.names, process.commands, \
          process.pid-files, process.units, process.command-line, probe, probe.addresses, \
-         probe.ports, http, http.unverified-tls, wasi-http, wasi-sockets.addresses, \
-         wasi-sockets.ports and files"
+         probe.ports, probe.sources, probe.fwmarks, probe.icmp, probe.unverified-tls, http, \
+         http.unverified-tls, wasi-http, wasi-sockets.addresses, wasi-sockets.ports and files"
     )]
     Unknown,
     /// Not a truth value.
@@ -187,6 +210,9 @@ pub(crate) enum GrantError {
     /// Not a port.
     #[error("a port is a number from 1 to 65535")]
     Port,
+    /// Not a mark.
+    #[error("a mark is a number from 1 to 4294967295")]
+    Mark,
     /// Not what a URL begins with.
     #[error("this is no URL to grant: {0}")]
     Url(#[from] UrlError),
@@ -261,6 +287,9 @@ mod tests {
             ("probe=host:80", GrantError::Address),
             ("probe=10.0.0.5:0", GrantError::Port),
             ("probe.ports=http", GrantError::Port),
+            ("probe.sources=10.0.0.0/24", GrantError::Address),
+            ("probe.fwmarks=0", GrantError::Mark),
+            ("probe.icmp=on", GrantError::Flag),
         ] {
             assert_eq!(text.parse::<Grant>(), Err(error), "{text}");
         }
@@ -276,6 +305,13 @@ mod tests {
             (
                 "permissions.probe = { addresses = [\"10.0.0.5\"], ports = [80] }",
                 Some("--grant probe.addresses=10.0.0.5 --grant probe.ports=80"),
+            ),
+            (
+                "permissions.probe = { sources = [\"10.0.0.9\"], fwmarks = [7], icmp = true, unverified-tls = true }",
+                Some(
+                    "--grant probe.fwmarks=7 --grant probe.icmp=true --grant probe.sources=10.0.0.9 \
+                     --grant probe.unverified-tls=true",
+                ),
             ),
             ("permissions.process = { names = [\"$(reboot)\"] }", None),
             ("nonsense", None),

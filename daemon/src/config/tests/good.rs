@@ -1,5 +1,6 @@
 //! Configurations that are right, and what becomes of them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use mainstay_core::address::{Family, Prefix};
@@ -204,7 +205,7 @@ directory = "mine"
 [[plugin]]
 name = "own"
 permissions.process = { names = ["a"], commands = ["b"], pid-files = ["/c"], units = ["d"], command-line = true }
-permissions.probe = { addresses = ["10.0.0.0/24", "::1"], ports = [80] }
+permissions.probe = { addresses = ["10.0.0.0/24", "::1"], ports = [80], sources = ["10.0.0.9"], fwmarks = [0xffffffff], icmp = true, unverified-tls = true }
 permissions.http = { urls = ["http://10.0.0.0/24:80/healthz", "https://Www.Example.Com"], max-body = "1KiB", unverified-tls = true, sources = ["10.0.0.9"], fwmarks = [7] }
 permissions.wasi-http.urls = ["http://[2001:db8::1]:8080/a"]
 permissions.wasi-sockets = { addresses = ["10.1.0.0/16"], ports = [53] }
@@ -225,7 +226,11 @@ quarantine = "10s"
     assert!(!component.pinned);
     assert_eq!(spec.grants.process.commands, ["b"]);
     assert!(spec.grants.process.command_line);
-    assert_eq!(spec.grants.probe.addresses, ["10.0.0.0/24", "::1"]);
+    let probe = &spec.grants.probe;
+    assert_eq!(probe.addresses, ["10.0.0.0/24", "::1"]);
+    assert_eq!(probe.sources, ["10.0.0.9".parse::<IpAddr>().unwrap()]);
+    assert_eq!(probe.fwmarks, [u32::MAX]);
+    assert!(probe.icmp && probe.unverified_tls);
     let http = &spec.grants.http;
     assert_eq!(
         http.urls

@@ -1,7 +1,7 @@
 //! Who asks, and what that plugin may.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use mainstay_protocol::{HttpGrant, Load, Origin, ProbeRules, UrlHosts};
@@ -43,5 +43,11 @@ impl Asker {
         let probed = target || self.probe.allows(to.ip(), to.port());
         let fetched = target || self.http.urls.iter().any(|url| url.reaches(to));
         probed && self.probe.allows_origin(origin) || fetched && self.http.allows_origin(origin)
+    }
+
+    /// Whether it may send ICMP echoes there. The address is canonical.
+    pub(super) fn may_echo(&self, to: IpAddr) -> bool {
+        let target = self.targets.iter().any(|target| target.ip() == to);
+        target || self.probe.allows_echo(to)
     }
 }

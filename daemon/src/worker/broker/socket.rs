@@ -1,15 +1,14 @@
 //! Sockets with a source address or a mark, which take a privilege, or a call that the worker may not make.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use mainstay_protocol::{Origin, Refusal, SocketRequest, Transport, canonical};
+use mainstay_protocol::{Refusal, SocketRequest, Transport, canonical};
 use nix::errno::Errno;
 use socket2::{Domain, Socket, Type};
 
 use super::asker::Asker;
-use super::local;
+use super::{origin, system};
 
 /// A socket that is connected or about to be. Nothing waits for the peer here.
 pub(super) async fn open(asker: &Asker, request: &SocketRequest) -> Result<OwnedFd, Refusal> {
@@ -24,34 +23,15 @@ pub(super) async fn open(asker: &Asker, request: &SocketRequest) -> Result<Owned
         Transport::Udp => Type::DGRAM,
     };
     let socket = Socket::new(Domain::for_address(to), kind.nonblocking(), None).map_err(system)?;
-    apply(&socket, &request.origin, peer).await?;
-    match socket.connect(&to.into()) {
-        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(system(error)),
-        _ => Ok(socket.into()),
-    }
-}
-
-/// Marks and binds a socket on its way to this peer.
-async fn apply(socket: &Socket, origin: &Origin, peer: IpAddr) -> Result<(), Refusal> {
-    if let Some(mark) = origin.fwmark {
+    if let Some(mark) = request.origin.fwmark {
         socket.set_mark(mark).map_err(system)?;
     }
-    if let Some(source) = origin.source {
-        let source = source.to_canonical();
-        if source.is_ipv4() != peer.is_ipv4() {
-            let why = format!("{source} and {peer} are not of one family");
-            return Err(Refusal::Invalid(why));
-        }
-        local::require(source).await?;
+    if let Some(source) = origin::source(&request.origin, peer).await? {
         let any_port = SocketAddr::new(source, 0);
         socket.bind(&any_port.into()).map_err(system)?;
     }
-    Ok(())
-}
-
-fn system(error: io::Error) -> Refusal {
-    match error.raw_os_error() {
-        Some(number) => Refusal::System(number),
-        None => Refusal::Unavailable(error.to_string()),
+    match socket.connect(&to.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => Err(system(error)),
+        _ => Ok(socket.into()),
     }
 }

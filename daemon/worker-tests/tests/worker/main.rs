@@ -14,5 +14,6 @@ mod http;
 mod loading;
 mod names;
 mod peers;
+mod probe;
 mod schedule;
 mod wasi;

@@ -13,6 +13,7 @@ mod probe;
 mod proc_table;
 mod process;
 mod stdio;
+mod tls;
 mod wasi;
 mod wasi_http;
 
@@ -22,6 +23,7 @@ pub(crate) use names::Names;
 pub use probe::Connection;
 pub(crate) use probe::ProbeSlots;
 pub(crate) use proc_table::{Look, ProcTable};
+pub(crate) use tls::{SystemAuthorities, Tls};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,6 +61,8 @@ pub(crate) struct State {
     probed: u32,
     fetched: u32,
     sockets: u32,
+    /// Bytes received over connections.
+    received: usize,
     wasi: Wasi,
     wasi_http: WasiHttp,
 }
@@ -77,6 +81,8 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     /// Looks names up.
     pub(crate) names: Names,
+    /// Clients of TLS.
+    pub(crate) tls: Tls,
 }
 
 /// WASI's part of a run. Apart, since it cannot be printed.
@@ -121,6 +127,7 @@ impl State {
             probed: 0,
             fetched: 0,
             sockets: 0,
+            received: 0,
             wasi: Wasi { context, resources },
             wasi_http: WasiHttp::new(fetcher),
         }

@@ -6,6 +6,7 @@ use mainstay_protocol::Refusal;
 
 use crate::bindings::probe::Error;
 use crate::host::dial::DialError;
+use crate::host::tls::TlsError;
 use crate::text::one_line;
 
 /// Bytes of a text, at most.
@@ -34,6 +35,15 @@ impl From<DialError> for Error {
         match error {
             DialError::Io(error) => error.into(),
             DialError::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Invalid(why) => invalid(&why),
+            TlsError::Failed(why) => Self::TlsFailed(one_line(&why, TEXT)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `probe`: what the host sends and receives for a plugin, within its grants.
 
+mod connection;
 mod failure;
 mod permission;
 mod reply;
@@ -8,6 +9,7 @@ mod udp;
 use std::sync::Arc;
 use std::time::Instant;
 
+use mainstay_protocol::{Answer, EchoRequest, Question, peer_address};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, timeout};
@@ -16,8 +18,12 @@ use wasmtime::component::Resource;
 use super::State;
 use crate::bindings::common::Endpoint;
 use crate::bindings::network::{Options, TlsInfo, TlsOptions};
-use crate::bindings::probe::{Error, Exchange, Host, HostConnection};
-use failure::invalid;
+use crate::bindings::probe::{Error, Exchange, Host};
+use crate::host::tls::Client;
+#[expect(unreachable_pub, reason = "the generated bindings export it")]
+pub use connection::Connection;
+use failure::{invalid, other};
+use permission::Permitted;
 use reply::Enough;
 
 /// Probes of one run, at most.
@@ -26,6 +32,8 @@ const PER_RUN: u32 = 16;
 const AT_ONCE: usize = 128;
 /// Bytes sent and bytes received in one exchange, at most.
 const BYTES: usize = 64 << 10;
+/// Bytes that one run receives over connections, about.
+const RECEIVED: usize = 1 << 20;
 
 /// Bounds the probes that go on at the same time.
 #[derive(Debug)]
@@ -82,57 +90,69 @@ impl Host for State {
 
     async fn tls_handshake(
         &mut self,
-        _: Endpoint,
-        _: TlsOptions,
-        _: Options,
+        to: Endpoint,
+        tls: TlsOptions,
+        options: Options,
     ) -> Result<TlsInfo, Error> {
-        Err(not_yet())
+        let probe = self.may_probe("probe.tls-handshake", &to, &options)?;
+        let client = self.tls_client("probe.tls-handshake", &tls)?;
+        within(probe.limit, async {
+            let stream = probe.dial.tcp(&self.shared.broker).await?;
+            let (mut stream, info) = client.handshake(stream).await?;
+            // Out of courtesy: the peer has shown all that there is to see.
+            let _ = stream.shutdown().await;
+            Ok(info)
+        })
+        .await
     }
 
-    async fn icmp_echo(&mut self, _: String, _: Options) -> Result<u64, Error> {
-        Err(not_yet())
+    async fn icmp_echo(&mut self, address: String, options: Options) -> Result<u64, Error> {
+        let function = "probe.icmp-echo";
+        self.begin_probe(function);
+        let to = peer_address(&address).ok_or(Error::InvalidAddress)?;
+        let origin = permission::origin(&options, to)?;
+        self.may_echo(function, to)?;
+        self.may_come_from(function, &origin)?;
+        let _slot = self.probe_slot()?;
+        let limit = self.time_for(&options);
+        let question = Question::Echo(EchoRequest {
+            to,
+            origin,
+            timeout_ms: u32::try_from(limit.as_millis()).unwrap_or(u32::MAX),
+        });
+        let asked = self.shared.broker.ask(&self.grants.plugin, question);
+        within(limit, async {
+            match asked.await?.0 {
+                Answer::Echo { round_trip_us } => Ok(round_trip_us),
+                _ => Err(other("the daemon answered something else")),
+            }
+        })
+        .await
     }
 
-    async fn tcp_open(&mut self, _: Endpoint, _: Options) -> Result<Resource<Connection>, Error> {
-        Err(not_yet())
+    async fn tcp_open(
+        &mut self,
+        to: Endpoint,
+        options: Options,
+    ) -> Result<Resource<Connection>, Error> {
+        let Permitted { dial, limit, slot } = self.may_probe("probe.tcp-open", &to, &options)?;
+        let stream = within(limit, async { Ok(dial.tcp(&self.shared.broker).await?) }).await?;
+        let each = Duration::from_millis(options.timeout_ms.into());
+        let connection = Connection::new(stream, each, slot);
+        let pushed = self.wasi.resources.push(connection);
+        pushed.map_err(|error| other(&error.to_string()))
     }
 }
 
-/// A conversation that a guest has open.
-#[derive(Debug)]
-#[expect(unreachable_pub, reason = "the generated bindings export it")]
-pub struct Connection;
-
-impl HostConnection for State {
-    async fn send(&mut self, _: Resource<Connection>, _: Vec<u8>) -> Result<(), Error> {
-        Err(not_yet())
+impl State {
+    /// A TLS client, which verifies unless the grant says that it need not.
+    fn tls_client(&self, function: &str, tls: &TlsOptions) -> Result<Client, Error> {
+        if !tls.verify && !self.grants.probe.grant().unverified_tls {
+            let call = format!("{function} without verification");
+            return Err(self.deny_probe(&call, |grant| grant.unverified_tls = true));
+        }
+        Ok(self.shared.tls.client(tls)?)
     }
-
-    async fn receive(
-        &mut self,
-        _: Resource<Connection>,
-        _: u32,
-        _: Option<Vec<u8>>,
-    ) -> Result<Vec<u8>, Error> {
-        Err(not_yet())
-    }
-
-    async fn start_tls(
-        &mut self,
-        _: Resource<Connection>,
-        _: TlsOptions,
-    ) -> Result<TlsInfo, Error> {
-        Err(not_yet())
-    }
-
-    async fn drop(&mut self, _: Resource<Connection>) -> wasmtime::Result<()> {
-        Ok(())
-    }
-}
-
-/// What the contract has and this version has not: no grant would help.
-fn not_yet() -> Error {
-    Error::Other("this version of the daemon cannot do that yet".to_owned())
 }
 
 fn check_length(bytes: &[u8]) -> Result<(), Error> {

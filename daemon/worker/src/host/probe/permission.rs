@@ -23,7 +23,7 @@ pub(super) struct Permitted {
     /// How long it may take.
     pub(super) limit: Duration,
     /// Its place among the probes that go on at the same time.
-    pub(super) _slot: OwnedSemaphorePermit,
+    pub(super) slot: OwnedSemaphorePermit,
 }
 
 impl State {
@@ -60,8 +60,23 @@ impl State {
         Ok(Permitted {
             dial,
             limit: self.time_for(options),
-            _slot: slot,
+            slot,
         })
+    }
+
+    /// Whether an address may be sent echoes.
+    pub(super) fn may_echo(&self, function: &str, to: IpAddr) -> Result<(), Error> {
+        let is_target = self.target.is_some_and(|target| target.ip() == to);
+        if is_target || self.grants.probe.allows_echo(to) {
+            return Ok(());
+        }
+        let covers = self.grants.probe.covers(to);
+        Err(self.deny_probe(&format!("{function} {to}"), |grant| {
+            grant.icmp = true;
+            if !covers {
+                grant.addresses.push(to.to_string());
+            }
+        }))
     }
 
     /// Counts a call.

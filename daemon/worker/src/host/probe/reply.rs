@@ -9,8 +9,10 @@ use super::BYTES;
 /// When enough was read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Enough<'a> {
-    most: usize,
-    until: Option<&'a [u8]>,
+    /// Bytes, at most.
+    pub(super) most: usize,
+    /// What is waited for; not empty.
+    pub(super) until: Option<&'a [u8]>,
 }
 
 impl<'a> Enough<'a> {
@@ -20,11 +22,6 @@ impl<'a> Enough<'a> {
             most: (most as usize).min(BYTES),
             until: until.filter(|until| !until.is_empty()),
         }
-    }
-
-    /// Bytes, at most.
-    pub(super) fn most(&self) -> usize {
-        self.most
     }
 
     /// Whether these bytes hold what is waited for, if anything is.

@@ -16,7 +16,7 @@ pub(super) async fn exchange(socket: &UdpSocket, exchange: &Exchange) -> Result<
     loop {
         let length = socket.recv(&mut datagram).await?;
         if enough.is_in(&datagram[..length]) {
-            datagram.truncate(length.min(enough.most()));
+            datagram.truncate(length.min(enough.most));
             return Ok(datagram);
         }
     }
