@@ -19,6 +19,7 @@ use crate::meter::{Meter, Metered};
 use crate::plugin::{Answer, Job};
 use crate::report;
 use crate::run::{self, Ending, Permission};
+use crate::turn::Turn;
 
 /// A check as it is scheduled.
 pub(crate) type Check = Use<CheckSpec>;
@@ -148,17 +149,16 @@ pub(crate) async fn run_once(context: &Arc<Context>, check: &Arc<Check>) -> RunR
 }
 
 async fn one_run(context: &Arc<Context>, check: &Arc<Check>, request: check::Request) -> Ending {
-    // The semaphore is never closed; without a permit the run would only be less bounded.
-    let permit = context.runs.clone().acquire_owned().await.ok();
+    let turn = Turn::of(&context.runs).await;
     let (context, check) = (context.clone(), check.clone());
     apart(async move {
-        let _permit = permit;
         let timeout = Duration::from_millis(check.spec.timeout_ms);
         let job = Job::Check(request);
         let permission = Permission::Granted {
             target: check.spec.target,
         };
-        run::run(&check.plugin, &context.shared, job, timeout, permission).await
+        let (plugin, shared) = (&check.plugin, &context.shared);
+        run::run(plugin, shared, job, timeout, permission, turn).await
     })
     .await
 }

@@ -21,7 +21,7 @@ pub(crate) struct Context {
     /// Bounds the runs of checks that go on at the same time, and so their memory.
     pub(crate) runs: Arc<Semaphore>,
     /// Bounds the calls of hooks. Apart, since a hook may take seconds and checks cannot wait.
-    pub(crate) calls: Semaphore,
+    pub(crate) calls: Arc<Semaphore>,
 }
 
 impl Context {

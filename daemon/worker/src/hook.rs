@@ -17,6 +17,7 @@ use crate::load::Use;
 use crate::meter::{Meter, Metered};
 use crate::plugin::Job;
 use crate::run::{self, Permission};
+use crate::turn::Turn;
 
 /// A hook as it is called.
 pub(crate) type Hook = Use<HookSpec>;
@@ -112,12 +113,12 @@ fn start_queue(context: Arc<Context>, hook: Arc<Hook>) -> mpsc::Sender<Event> {
 
 async fn call(context: &Context, hook: &Hook, event: &Event) -> Result<(), Fault> {
     let job = Job::Deliver(translate(hook, event)?);
-    // The semaphore is never closed; without a permit the run would only be less bounded.
-    let _permit = context.calls.acquire().await.ok();
+    let turn = Turn::of(&context.calls).await;
     let subject = Subject::Hook(hook.spec.name.clone());
     let timeout = Duration::from_millis(hook.spec.timeout_ms);
     let permission = Permission::Granted { target: None };
-    let ending = run::run(&hook.plugin, &context.shared, job, timeout, permission).await;
+    let (plugin, shared) = (&hook.plugin, &context.shared);
+    let ending = run::run(plugin, shared, job, timeout, permission, turn).await;
     hook.meter.add(&ending);
     context.send_log(&hook.plugin, &subject, ending.lines).await;
     ending.answer.map(drop)

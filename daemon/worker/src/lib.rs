@@ -40,5 +40,6 @@ mod run;
 mod schema;
 mod tally;
 mod text;
+mod turn;
 
 pub use code::CodeError;

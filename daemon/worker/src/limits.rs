@@ -38,6 +38,12 @@ impl Limiter {
         }
     }
 
+    /// Bytes now in memories and tables.
+    #[must_use]
+    pub(crate) fn used(&self) -> u64 {
+        self.used as u64
+    }
+
     fn grow(&mut self, more: usize) -> bool {
         match self.used.checked_add(more).filter(|sum| *sum <= self.most) {
             Some(sum) => {

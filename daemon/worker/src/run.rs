@@ -15,6 +15,7 @@ use crate::host::{Line, RunLog, Shared, State};
 use crate::plugin::{Answer, Job, Plugin};
 use crate::tally::Tally;
 use crate::text::one_line;
+use crate::turn::Turn;
 
 /// Bytes that a guest may pass to the host in one call, its answer included.
 const CALL: usize = 1 << 20;
@@ -59,6 +60,7 @@ pub(crate) async fn run(
     job: Job,
     timeout: Duration,
     permission: Permission,
+    turn: Turn,
 ) -> Ending {
     let start = Instant::now();
     let _run = shared.in_flight.begin(plugin.number);
@@ -77,7 +79,8 @@ pub(crate) async fn run(
         shared.clone(),
         tally.clone(),
         log.clone(),
-    );
+    )
+    .with_turn(turn);
     let call = AssertUnwindSafe(call(plugin, state, job)).catch_unwind();
     let answer = match tokio::time::timeout(timeout + GRACE, call).await {
         Err(_) => Err(overdue(timeout)),

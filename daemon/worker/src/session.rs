@@ -23,7 +23,9 @@ use crate::context::Context;
 use crate::engine::Ticker;
 use crate::frames::{self, Incoming, Outbox};
 use crate::hook::Hooks;
-use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared, SystemAuthorities, Tls};
+use crate::host::{
+    Look, Names, PROBES_AT_ONCE, ProbeSlots, ProcTable, Shared, SystemAuthorities, Tls, WAITING,
+};
 use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
 use crate::{code, compile, engine, meter};
@@ -154,7 +156,7 @@ async fn loaded(
         outbox: outbox.clone(),
         generation,
         runs: Arc::new(Semaphore::new(request.max_concurrent_runs.max(1) as usize)),
-        calls: Semaphore::new(CALLS),
+        calls: Arc::new(Semaphore::new(CALLS)),
     });
     let outcome = tokio::select! {
         outcome = load::load(engine, &shared, &codes, request) => outcome,
@@ -264,12 +266,14 @@ fn granted(request: &Load) -> Granted {
     granted
 }
 
-/// Memory for what the runs may use, and for everything else.
+/// Memory for what the runs may use, those that wait without a turn included, and for everything else.
 fn data(request: &Load) -> u64 {
     let runs = u64::from(request.max_concurrent_runs).saturating_add(CALLS as u64 + 1);
     let limits = request.plugins.iter().map(|spec| spec.limits.memory);
     let run = limits.max().unwrap_or(0).saturating_add(RUN);
-    runs.saturating_mul(run).saturating_add(BESIDE_RUNS)
+    let waiting = (PROBES_AT_ONCE as u64).saturating_mul(RUN.saturating_add(WAITING));
+    let runs = runs.saturating_mul(run).saturating_add(waiting);
+    runs.saturating_add(BESIDE_RUNS)
 }
 
 /// Why a worker ended before the daemon let it go.

@@ -45,9 +45,9 @@ impl Asker {
         probed && self.probe.allows_origin(origin) || fetched && self.http.allows_origin(origin)
     }
 
-    /// Whether it may send ICMP echoes there. The address is canonical.
-    pub(super) fn may_echo(&self, to: IpAddr) -> bool {
+    /// Whether it may send ICMP echoes there from there. The address is canonical.
+    pub(super) fn may_echo(&self, to: IpAddr, origin: &Origin) -> bool {
         let target = self.targets.iter().any(|target| target.ip() == to);
-        target || self.probe.allows_echo(to)
+        (target || self.probe.allows_echo(to)) && self.probe.allows_origin(origin)
     }
 }

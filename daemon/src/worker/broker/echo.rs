@@ -37,7 +37,7 @@ pub(super) async fn answer(
 ) -> Result<Answer, Refusal> {
     let to: IpAddr = canonical(request.to)
         .ok_or_else(|| Refusal::Invalid(format!("{} is no peer", request.to)))?;
-    if !asker.may_echo(to) || !asker.probe.allows_origin(&request.origin) {
+    if !asker.may_echo(to, &request.origin) {
         return Err(Refusal::NotPermitted);
     }
     if echoes.are_too_many() {

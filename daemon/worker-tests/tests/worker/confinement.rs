@@ -75,8 +75,9 @@ fn limits_and_priority_are_set() {
     };
     assert_eq!(row("Max core file size"), ["0", "0"]);
     assert_eq!(row("Max open files"), ["512", "512"]);
-    // Four runs, two hooks and a load of 64 MiB and 8 more each, and 1 GiB for the rest.
-    let data = ((7 * (64 + 8)) << 20) + (1_u64 << 30);
+    // Four runs, two hooks and a load of 64 MiB and 8 more each, 128 that wait of 4 MiB and 8 more, and 1 GiB for the
+    // rest.
+    let data = ((7 * (64 + 8) + 128 * (4 + 8)) << 20) + (1_u64 << 30);
     assert_eq!(row("Max data size"), [data.to_string(), data.to_string()]);
     let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", worker.pid())).unwrap();
     let score: i32 = score.trim().parse().unwrap();

@@ -21,7 +21,7 @@ pub(crate) use log::{Line, LogBudget, RunLog};
 pub(crate) use names::Names;
 #[expect(unreachable_pub, reason = "the generated bindings export it")]
 pub use probe::Connection;
-pub(crate) use probe::ProbeSlots;
+pub(crate) use probe::{PROBES_AT_ONCE, ProbeSlots};
 pub(crate) use proc_table::{Look, ProcTable};
 pub(crate) use tls::{SystemAuthorities, Tls};
 
@@ -39,9 +39,13 @@ use crate::grants::Grants;
 use crate::in_flight::InFlight;
 use crate::limits::Limiter;
 use crate::tally::Tally;
+use crate::turn::Turn;
 use fetch::Fetcher;
 use wasi_http::WasiHttp;
 
+/// Bytes of an instance that may wait without a turn, at most. Those of Rust have one to two million, those of languages
+/// that bring an interpreter ten and more.
+pub(crate) const WAITING: u64 = 4 << 20;
 /// Resources of the host that a guest holds, at most.
 const RESOURCES: usize = 1000;
 
@@ -53,6 +57,7 @@ pub(crate) struct State {
     grants: Arc<Grants>,
     /// What the run looks at: it may be probed without a grant.
     target: Option<SocketAddr>,
+    turn: Turn,
     shared: Arc<Shared>,
     tally: Arc<Tally>,
     log: Arc<RunLog>,
@@ -120,6 +125,7 @@ impl State {
             deadline,
             grants,
             target,
+            turn: Turn::default(),
             shared,
             tally,
             log,
@@ -133,6 +139,12 @@ impl State {
         }
     }
 
+    /// The same, of a run that has this turn.
+    #[must_use]
+    pub(crate) fn with_turn(self, turn: Turn) -> Self {
+        Self { turn, ..self }
+    }
+
     /// When this run is over.
     #[must_use]
     pub(crate) fn deadline(&self) -> Instant {
@@ -142,6 +154,15 @@ impl State {
     /// What this run did so far.
     pub(crate) fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// The turn to wait with for what others take their time for: a large instance keeps its turn, so that those that
+    /// wait without one are bounded in memory as well.
+    fn waiting_turn(&self) -> Turn {
+        match self.limiter.used() <= WAITING {
+            true => self.turn.clone(),
+            false => Turn::default(),
+        }
     }
 
     fn remaining(&self) -> Duration {

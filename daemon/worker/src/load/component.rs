@@ -16,6 +16,7 @@ use crate::plugin::{Answer, Exports, Job, Plugin};
 use crate::run::{self, Permission};
 use crate::schema::Schema;
 use crate::text::one_line;
+use crate::turn::Turn;
 
 /// A plugin that was loaded, with what its uses are checked against.
 pub(super) struct Loaded {
@@ -150,7 +151,15 @@ async fn describe(
     info: &mut PluginInfo,
 ) -> Result<Option<Arc<Schema>>, LoadFault> {
     let name = &plugin.name;
-    let ending = run::run(plugin, shared, Job::Inspect, BUDGET, Permission::Nothing).await;
+    let ending = run::run(
+        plugin,
+        shared,
+        Job::Inspect,
+        BUDGET,
+        Permission::Nothing,
+        Turn::default(),
+    )
+    .await;
     let description = match ending.answer {
         Ok(Answer::Inspected(Some(description))) => description,
         Ok(_) => return Ok(None),

@@ -13,6 +13,7 @@ use crate::host::Shared;
 use crate::plugin::{Answer, Job, Plugin};
 use crate::run::{self, Permission};
 use crate::text::one_line;
+use crate::turn::Turn;
 
 /// Finds the plugin of a use and checks its role and settings.
 pub(super) async fn check(
@@ -70,7 +71,15 @@ pub(super) async fn check(
     let text: Arc<str> = settings.to_string().into();
     if found.plugin.exports.lifecycle.is_some() {
         let job = Job::Validate(text.to_string());
-        let ending = run::run(&found.plugin, shared, job, BUDGET, Permission::Nothing).await;
+        let ending = run::run(
+            &found.plugin,
+            shared,
+            job,
+            BUDGET,
+            Permission::Nothing,
+            Turn::default(),
+        )
+        .await;
         match ending.answer {
             Ok(Answer::Problems(problems)) if !problems.is_empty() => {
                 let problems = problems.into_iter().take(KEPT);

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mainstay_protocol::Outcome;
 use mainstay_worker_tests::prober::{self, grant};
 use rustix::net::{AddressFamily, SocketType};
 use serde_json::json;
@@ -40,7 +41,7 @@ impl Blackhole {
 }
 
 #[test]
-fn threat_17_a_peer_that_never_answers_is_timed_out_in_time() {
+fn t17_a_peer_that_never_answers_is_timed_out_in_time() {
     let hole = Blackhole::new();
     let to = hole.address.to_string();
     let calls = json!([
@@ -58,6 +59,31 @@ fn threat_17_a_peer_that_never_answers_is_timed_out_in_time() {
         "{outcomes:?}"
     );
     assert!(begin.elapsed() < Duration::from_secs(15));
+}
+
+#[test]
+fn t17_fifty_of_them_do_not_delay_the_next_check() {
+    let hole = Blackhole::new();
+    let port = hole.address.port();
+    let call = json!({ "calls": [{ "tcp-connect": { "to": hole.address.to_string(), "timeout": 20_000 } }] });
+    let mut setup = prober::probing(json!([]), grant(&["127.0.0.1"], &[port])).timing(100, 100);
+    for number in 0..50 {
+        let name = format!("lost {number}");
+        setup = setup
+            .check(&name, "p")
+            .settings(call.clone())
+            .timing(30_000, 30_000);
+    }
+    let mut worker = setup.loaded();
+    worker.send(&mainstay_protocol::ToWorker::Start);
+    let begin = Instant::now();
+    // While they all wait, the other check runs at its interval.
+    for _ in 0..10 {
+        let (outcome, _) = worker.verdict("c");
+        assert!(matches!(outcome, Outcome::Report(_)), "{outcome:?}");
+        let waited = begin.elapsed();
+        assert!(waited < Duration::from_secs(15), "{waited:?}");
+    }
 }
 
 /// Accepts whatever comes, and keeps it; the port.
@@ -78,7 +104,7 @@ fn descriptors(pid: u32) -> usize {
 }
 
 #[test]
-fn threat_26_a_run_has_sixteen_connections_and_leaves_none_behind() {
+fn t26_a_run_has_sixteen_connections_and_leaves_none_behind() {
     let port = keeper();
     let open = json!({ "tcp-open": { "to": format!("127.0.0.1:{port}") } });
     let setup = prober::probing(json!([open]), grant(&["127.0.0.1"], &[port]));
@@ -97,7 +123,7 @@ fn threat_26_a_run_has_sixteen_connections_and_leaves_none_behind() {
 }
 
 #[test]
-fn threat_26_a_run_that_has_received_a_mebibyte_gets_no_more() {
+fn t26_a_run_that_has_received_a_mebibyte_gets_no_more() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {

@@ -41,7 +41,7 @@ fn both(serve: fn(TcpStream)) -> Vec<Value> {
 }
 
 #[test]
-fn threat_22_a_slow_drip_is_timed_out() {
+fn t22_a_slow_drip_is_timed_out() {
     let outcomes = both(|mut stream| {
         while stream.write_all(b".").is_ok() {
             thread::sleep(Duration::from_millis(20));
@@ -54,7 +54,7 @@ fn threat_22_a_slow_drip_is_timed_out() {
 }
 
 #[test]
-fn threat_22_an_endless_reply_ends_at_64_kib() {
+fn t22_an_endless_reply_ends_at_64_kib() {
     let outcomes = both(|mut stream| while stream.write_all(&[b'.'; 16 << 10]).is_ok() {});
     assert!(
         outcomes.iter().all(|o| o["ok"]["length"] == 64 << 10),
@@ -63,7 +63,7 @@ fn threat_22_an_endless_reply_ends_at_64_kib() {
 }
 
 #[test]
-fn threat_22_a_reset_is_a_broken_protocol() {
+fn t22_a_reset_is_a_broken_protocol() {
     let outcomes = both(|mut stream| {
         let _ = stream.read(&mut [0; 5]);
         set_socket_linger(stream.as_fd(), Some(Duration::ZERO)).unwrap();
@@ -75,7 +75,7 @@ fn threat_22_a_reset_is_a_broken_protocol() {
 }
 
 #[test]
-fn threat_22_a_peer_that_only_listens_is_timed_out() {
+fn t22_a_peer_that_only_listens_is_timed_out() {
     let outcomes = both(|mut stream| {
         let _ = stream.read_to_end(&mut Vec::new());
     });
@@ -86,7 +86,7 @@ fn threat_22_a_peer_that_only_listens_is_timed_out() {
 }
 
 #[test]
-fn threat_22_a_peer_that_is_half_gone_gives_what_it_has_said() {
+fn t22_a_peer_that_is_half_gone_gives_what_it_has_said() {
     let outcomes = both(|mut stream| {
         stream.write_all(b"bye").unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();

@@ -30,7 +30,7 @@ fn errors(to: &str, port: u16, grant: ProbeGrant) -> Vec<String> {
 }
 
 #[test]
-fn threat_20_only_plain_literals_are_addresses_to_any_function() {
+fn t20_only_plain_literals_are_addresses_to_any_function() {
     let open = || ProbeGrant {
         icmp: true,
         ..grant(&["0.0.0.0/0", "::/0", "127.0.0.1", "::1"], &[80])
@@ -63,7 +63,7 @@ fn threat_20_only_plain_literals_are_addresses_to_any_function() {
 }
 
 #[test]
-fn threat_21_a_wide_grant_opens_neither_this_machine_nor_its_metadata() {
+fn t21_a_wide_grant_opens_neither_this_machine_nor_its_metadata() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();

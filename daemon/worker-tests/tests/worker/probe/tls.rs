@@ -152,7 +152,7 @@ const TLS_1_1: &[u8] = &[
 ];
 
 #[test]
-fn threat_22_peers_that_speak_something_else_fail_the_handshake() {
+fn t22_peers_that_speak_something_else_fail_the_handshake() {
     let any = || json!({ "name": "a.test", "verify": false });
     let old = handshake(says(TLS_1_1), any());
     assert!(failure(&old).contains("incompatible"), "{old}");
@@ -174,7 +174,7 @@ fn threat_22_peers_that_speak_something_else_fail_the_handshake() {
 }
 
 #[test]
-fn threat_22_a_handshake_that_does_not_come_times_out() {
+fn t22_a_handshake_that_does_not_come_times_out() {
     assert_eq!(
         handshake(says(b""), json!({ "name": "a.test", "verify": false }))["error"],
         "timed-out"

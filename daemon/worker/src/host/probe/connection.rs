@@ -120,8 +120,9 @@ impl HostConnection for State {
     async fn send(&mut self, this: Resource<Connection>, bytes: Vec<u8>) -> Result<(), Error> {
         self.tally.call("probe.connection.send");
         check_length(&bytes)?;
+        let turn = self.waiting_turn();
         let (connection, limit) = self.connection(&this)?;
-        within(limit, async { Ok(connection.send(&bytes).await?) }).await
+        within(&turn, limit, async { Ok(connection.send(&bytes).await?) }).await
     }
 
     async fn receive(
@@ -137,9 +138,13 @@ impl HostConnection for State {
         if self.received >= RECEIVED {
             return Err(Error::TooMany);
         }
+        let turn = self.waiting_turn();
         let (connection, limit) = self.connection(&this)?;
         let enough = Enough::new(max, until.as_deref());
-        let received = within(limit, async { Ok(connection.receive(enough).await?) }).await?;
+        let received = within(&turn, limit, async {
+            Ok(connection.receive(enough).await?)
+        })
+        .await?;
         self.received += received.len();
         Ok(received)
     }
@@ -151,8 +156,9 @@ impl HostConnection for State {
     ) -> Result<TlsInfo, Error> {
         self.tally.call("probe.connection.start-tls");
         let client = self.tls_client("probe.connection.start-tls", &tls)?;
+        let turn = self.waiting_turn();
         let (connection, limit) = self.connection(&this)?;
-        within(limit, connection.start_tls(&client)).await
+        within(&turn, limit, connection.start_tls(&client)).await
     }
 
     async fn drop(&mut self, this: Resource<Connection>) -> wasmtime::Result<()> {

@@ -20,16 +20,16 @@ use crate::bindings::common::Endpoint;
 use crate::bindings::network::{Options, TlsInfo, TlsOptions};
 use crate::bindings::probe::{Error, Exchange, Host};
 use crate::host::tls::Client;
+use crate::turn::Turn;
 #[expect(unreachable_pub, reason = "the generated bindings export it")]
 pub use connection::Connection;
 use failure::{invalid, other};
-use permission::Permitted;
 use reply::Enough;
 
 /// Probes of one run, at most.
 const PER_RUN: u32 = 16;
 /// Probes of all runs at the same time, at most; bounds the sockets of the worker.
-const AT_ONCE: usize = 128;
+pub(crate) const PROBES_AT_ONCE: usize = 128;
 /// Bytes sent and bytes received in one exchange, at most.
 const BYTES: usize = 64 << 10;
 /// Bytes that one run receives over connections, about.
@@ -41,14 +41,14 @@ pub(crate) struct ProbeSlots(pub(super) Arc<Semaphore>);
 
 impl Default for ProbeSlots {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
+        Self(Arc::new(Semaphore::new(PROBES_AT_ONCE)))
     }
 }
 
 impl Host for State {
     async fn tcp_connect(&mut self, to: Endpoint, options: Options) -> Result<u64, Error> {
         let probe = self.may_probe("probe.tcp-connect", &to, &options)?;
-        within(probe.limit, async {
+        within(&probe.turn, probe.limit, async {
             let start = Instant::now();
             probe.dial.tcp(&self.shared.broker).await?;
             Ok(microseconds(start.elapsed()))
@@ -64,7 +64,7 @@ impl Host for State {
     ) -> Result<Vec<u8>, Error> {
         let probe = self.may_probe("probe.tcp-exchange", &to, &options)?;
         check_length(&exchange.send)?;
-        within(probe.limit, async {
+        within(&probe.turn, probe.limit, async {
             let mut stream = probe.dial.tcp(&self.shared.broker).await?;
             stream.write_all(&exchange.send).await?;
             let enough = Enough::new(exchange.max_reply, exchange.until.as_deref());
@@ -81,7 +81,7 @@ impl Host for State {
     ) -> Result<Vec<u8>, Error> {
         let probe = self.may_probe("probe.udp-exchange", &to, &options)?;
         check_length(&exchange.send)?;
-        within(probe.limit, async {
+        within(&probe.turn, probe.limit, async {
             let socket = probe.dial.udp(&self.shared.broker).await?;
             udp::exchange(&socket, &exchange).await
         })
@@ -96,7 +96,7 @@ impl Host for State {
     ) -> Result<TlsInfo, Error> {
         let probe = self.may_probe("probe.tls-handshake", &to, &options)?;
         let client = self.tls_client("probe.tls-handshake", &tls)?;
-        within(probe.limit, async {
+        within(&probe.turn, probe.limit, async {
             let stream = probe.dial.tcp(&self.shared.broker).await?;
             let (mut stream, info) = client.handshake(stream).await?;
             // Out of courtesy: the peer has shown all that there is to see.
@@ -121,7 +121,7 @@ impl Host for State {
             timeout_ms: u32::try_from(limit.as_millis()).unwrap_or(u32::MAX),
         });
         let asked = self.shared.broker.ask(&self.grants.plugin, question);
-        within(limit, async {
+        within(&self.waiting_turn(), limit, async {
             match asked.await?.0 {
                 Answer::Echo { round_trip_us } => Ok(round_trip_us),
                 _ => Err(other("the daemon answered something else")),
@@ -135,10 +135,11 @@ impl Host for State {
         to: Endpoint,
         options: Options,
     ) -> Result<Resource<Connection>, Error> {
-        let Permitted { dial, limit, slot } = self.may_probe("probe.tcp-open", &to, &options)?;
-        let stream = within(limit, async { Ok(dial.tcp(&self.shared.broker).await?) }).await?;
+        let probe = self.may_probe("probe.tcp-open", &to, &options)?;
+        let dial = probe.dial.tcp(&self.shared.broker);
+        let stream = within(&probe.turn, probe.limit, async { Ok(dial.await?) }).await?;
         let each = Duration::from_millis(options.timeout_ms.into());
-        let connection = Connection::new(stream, each, slot);
+        let connection = Connection::new(stream, each, probe.slot);
         let pushed = self.wasi.resources.push(connection);
         pushed.map_err(|error| other(&error.to_string()))
     }
@@ -162,11 +163,14 @@ fn check_length(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
+/// Waits for this, but no longer than so long.
 async fn within<T>(
+    turn: &Turn,
     limit: Duration,
     work: impl Future<Output = Result<T, Error>> + Send,
 ) -> Result<T, Error> {
-    timeout(limit, work).await.unwrap_or(Err(Error::TimedOut))
+    let work = turn.wait(timeout(limit, work));
+    work.await.unwrap_or(Err(Error::TimedOut))
 }
 
 fn microseconds(time: Duration) -> u64 {

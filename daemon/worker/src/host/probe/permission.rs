@@ -14,6 +14,7 @@ use crate::bindings::probe::Error;
 use crate::host::State;
 use crate::host::dial::Dial;
 use crate::text::one_line;
+use crate::turn::Turn;
 
 /// A probe that may be made.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Permitted {
     pub(super) dial: Dial,
     /// How long it may take.
     pub(super) limit: Duration,
+    /// What it waits with.
+    pub(super) turn: Turn,
     /// Its place among the probes that go on at the same time.
     pub(super) slot: OwnedSemaphorePermit,
 }
@@ -60,6 +63,7 @@ impl State {
         Ok(Permitted {
             dial,
             limit: self.time_for(options),
+            turn: self.waiting_turn(),
             slot,
         })
     }
