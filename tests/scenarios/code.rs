@@ -51,7 +51,7 @@ fn worker_pid(node: &Node) -> Result<Option<Pid>> {
 }
 
 #[test]
-fn replaced_file_changes_nothing_until_a_reload() -> Result<()> {
+fn t16_replaced_file_changes_nothing_until_a_reload() -> Result<()> {
     if lacking("replaced_file_changes_nothing_until_a_reload", &[Mainstay]) {
         return Ok(());
     }
@@ -112,7 +112,7 @@ fn compiled_at_deploy_time_is_not_compiled_at_the_start() -> Result<()> {
 }
 
 #[test]
-fn poisoned_cache_is_compiled_again_and_never_run() -> Result<()> {
+fn t12_poisoned_cache_is_compiled_again_and_never_run() -> Result<()> {
     if lacking(
         "poisoned_cache_is_compiled_again_and_never_run",
         &[Mainstay],

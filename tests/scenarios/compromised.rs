@@ -2,14 +2,14 @@
 //! of wasmtime.
 
 use std::os::unix::fs::chown;
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 use mainstay_lab::capture::longest_gap;
 use mainstay_lab::compromised::Told;
 use mainstay_lab::mainstay;
 use mainstay_lab::node::Implementation::Mainstay;
-use mainstay_lab::node::{Node, Router, VIRTUAL};
-use mainstay_lab::process::Process;
+use mainstay_lab::node::{Router, VIRTUAL};
 use mainstay_lab::skip::{Need, skip, skip_because};
 use mainstay_lab::wait;
 use mainstay_lab::watch::AddressWatch;
@@ -83,27 +83,6 @@ pub(crate) fn until_over(log: impl Fn() -> Result<String>) -> Result<String> {
     })
 }
 
-/// Starts the daemon with the attacker as its worker.
-fn run(node: &Node, before: &[&str]) -> Result<Process> {
-    let files = node.host().files();
-    let mut command: Vec<String> = before.iter().map(|&word| word.to_owned()).collect();
-    command.push(mainstay::executable().display().to_string());
-    let [program, arguments @ ..] = &command[..] else {
-        anyhow::bail!("no command");
-    };
-    node.host()
-        .command(program)
-        .args(arguments)
-        .arg("run")
-        .arg("--config")
-        .arg(node.configuration())
-        .arg(format!("--runtime-dir={}/run", files.display()))
-        .arg(format!("--state-dir={}/state", files.display()))
-        .arg(format!("--cache-dir={}/cache", files.display()))
-        .arg(format!("--worker={PROGRAM}"))
-        .spawn(&node.log_file())
-}
-
 /// Lets the attacker loose below a daemon that is started like this, and looks that nothing comes of
 /// it: not for the attacker, and not for who relies on the address.
 fn gets_nowhere(scenario: &str, before: &[&str], owner: Option<u32>) -> Result<()> {
@@ -115,7 +94,7 @@ fn gets_nowhere(scenario: &str, before: &[&str], owner: Option<u32>) -> Result<(
         chown(a.configuration(), Some(owner), Some(owner))?;
     }
     let watch = AddressWatch::on(a.host())?;
-    let daemon = run(a, before)?;
+    let daemon = mainstay::run_behind(a, before, Path::new(PROGRAM))?;
     let log = until_over(|| {
         if let Some(status) = daemon.ended()? {
             anyhow::bail!("the daemon ended: {status}: {}", daemon.log()?);

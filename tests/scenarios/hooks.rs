@@ -155,7 +155,7 @@ fn trapping() -> Vec<u8> {
 /// traps. Neither the router nor the daemon's memory knows of it, and in the end the slow hook has
 /// been told how each check stands.
 #[test]
-fn a_storm_leaves_memory_flat_and_tells_the_last_state() -> Result<()> {
+fn t36_a_storm_leaves_memory_flat_and_tells_the_last_state() -> Result<()> {
     if lacking(
         "hooks_a_storm_leaves_memory_flat_and_tells_the_last_state",
         &[Mainstay],

@@ -94,7 +94,7 @@ fn every_kind_is_an_error_by_name() -> Result<()> {
 
 /// A worker that aborts takes the plugin that was running with it, by name, and no other.
 #[test]
-fn one_that_aborts_the_worker_rests() -> Result<()> {
+fn t33_one_that_aborts_the_worker_rests() -> Result<()> {
     if lacking_plugin("one_that_aborts_the_worker_rests") {
         return Ok(());
     }
@@ -166,7 +166,7 @@ fn one_that_aborts_the_worker_rests() -> Result<()> {
 
 /// Traps in a row put a check to rest.
 #[test]
-fn one_that_traps_in_a_row_rests() -> Result<()> {
+fn t35_one_that_traps_in_a_row_rests() -> Result<()> {
     if lacking_plugin("one_that_traps_in_a_row_rests") {
         return Ok(());
     }
@@ -223,5 +223,25 @@ fn one_that_never_answers_keeps_its_router_out() -> Result<()> {
         .configure(&mainstay::configuration(&Router::fast(100)))?;
     let output = stage.a.reload()?;
     assert!(output.status.success(), "{output:?}");
+    stage.a.until_state(LONG, "active")
+}
+
+/// Nobody locks memory: what WebAssembly reserves would be more than any limit allows.
+#[test]
+fn t32_hardly_any_memory_that_may_be_locked_is_enough() -> Result<()> {
+    const NAME: &str = "t32_hardly_any_memory_that_may_be_locked_is_enough";
+    if lacking_nginx(NAME, &[Mainstay]) || skip(NAME, &[Need::Executable("prlimit")]) {
+        return Ok(());
+    }
+    let stage = Stage::new((Mainstay, &router()), (Mainstay, &Router::fast(90)))?;
+    let _nginx = Nginx::start(stage.a.host())?;
+    let before = ["prlimit", "--memlock=65536:65536"];
+    let _daemon = mainstay::run_behind(&stage.a, &before, &mainstay::worker())?;
+    wait::until_true(LONG, "the check runs and decides", || {
+        Ok(stage
+            .a
+            .check("nginx")
+            .is_ok_and(|check| check["status"] == "healthy" && check["runs"].as_u64() > Some(3)))
+    })?;
     stage.a.until_state(LONG, "active")
 }

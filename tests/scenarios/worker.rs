@@ -63,7 +63,7 @@ fn assert_undisturbed(stage: &Stage, watches: &[AddressWatch]) {
 }
 
 #[test]
-fn killed_fifty_times() -> Result<()> {
+fn t33_killed_fifty_times() -> Result<()> {
     if lacking_nginx("worker_killed_fifty_times", &[Mainstay]) {
         return Ok(());
     }
@@ -100,7 +100,7 @@ fn killed_fifty_times() -> Result<()> {
 }
 
 #[test]
-fn stopped() -> Result<()> {
+fn t31_stopped() -> Result<()> {
     if lacking_nginx("worker_stopped", &[Mainstay]) {
         return Ok(());
     }
@@ -130,7 +130,7 @@ fn stopped() -> Result<()> {
 
 /// A check without its worker is stale after a while, and that decides: fail closed.
 #[test]
-fn gone_for_longer_than_a_report_counts() -> Result<()> {
+fn t31_gone_for_longer_than_a_report_counts() -> Result<()> {
     if lacking_nginx("worker_gone_for_longer_than_a_report_counts", &[Mainstay]) {
         return Ok(());
     }

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_for_everything_does_not_open_this_machine_or_its_metadata() {
+    fn t21_a_grant_for_everything_does_not_open_this_machine_or_its_metadata() {
         let wide = rules(&["0.0.0.0/0", "::/0"], &[80]);
         for special in [
             "127.0.0.1",
@@ -193,23 +193,45 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_literals_are_addresses() {
-        for text in [
+    fn t20_forty_spellings_are_no_addresses() {
+        let spellings = [
             "",
+            " ",
             "localhost",
+            "localhost.",
+            "ip6-localhost",
+            "1.2.3.4.nip.io",
             "127.1",
+            "127.0.1",
+            "127.0.0.1.",
+            "127..0.0.1",
             "0x7f.0.0.1",
+            "0x7f.1",
+            "0x7f000001",
             "0177.0.0.1",
+            "017700000001",
             "2130706433",
             "127.0.0.1 ",
             " 127.0.0.1",
+            "127.0.0.1\0",
+            "127.0.0.1\n",
             "127.0.0.1:80",
+            "127.0.0.1/",
+            "１２７.0.0.1",
+            "127。0。0。1",
             "[::1]",
+            "[::1]:80",
+            "::1/128",
             "fe80::1%eth0",
             "fe80::1%1",
+            "::ffff:127.1",
+            "::ffff:0x7f.0.0.1",
             "1.2.3.4/32",
             "user@1.2.3.4",
+            "http://1.2.3.4",
+            "//1.2.3.4",
             "0.0.0.0",
+            "0",
             "::",
             "::ffff:0.0.0.0",
             "224.0.0.18",
@@ -218,8 +240,23 @@ mod tests {
             "ff02::1",
             "1.2.3.256",
             "1.2.3.04",
-        ] {
+            "1.2.3.-4",
+            "+1.2.3.4",
+        ];
+        assert!(spellings.len() >= 40);
+        for text in spellings {
             assert_eq!(peer_address(text), None, "{text}");
+        }
+        // Those that are one meet the grants of what they are.
+        let wide = rules(&["0.0.0.0/0", "::/0"], &[80]);
+        for (text, is) in [
+            ("::ffff:127.0.0.1", "127.0.0.1"),
+            ("::ffff:7f00:1", "127.0.0.1"),
+            ("0:0:0:0:0:ffff:127.0.0.1", "127.0.0.1"),
+            ("0000:0000:0000:0000:0000:0000:0000:0001", "::1"),
+        ] {
+            assert_eq!(peer_address(text), is.parse().ok(), "{text}");
+            assert!(!allowed(&wide, text, 80), "{text}");
         }
     }
 

@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_told_by_their_first_bytes() {
+    fn t13_kinds_are_told_by_their_first_bytes() {
         for (bytes, kind) in [
             (&b""[..], Kind::Empty),
             (b"\0asm\x0d\0\x01\0", Kind::Component),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_expected_file_is_taken() {
+    fn t39_only_the_expected_file_is_taken() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("empty.wasm");
         std::fs::write(&path, COMPONENT).unwrap();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_file_is_refused_without_waiting() {
+    fn t15_what_is_not_a_file_is_refused_without_waiting() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_over_the_limit_is_refused() {
+    fn t14_a_file_over_the_limit_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("large.wasm");
         File::create(&path).unwrap().set_len(LIMIT + 1).unwrap();

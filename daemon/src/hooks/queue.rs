@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_is_merged_to_the_last_state_and_keeps_its_order() {
+    fn t36_a_storm_is_merged_to_the_last_state_and_keeps_its_order() {
         let (mut queue, now) = queue();
         for sequence in 1..=1_000 {
             queue.push(event(sequence), now);

@@ -1,7 +1,9 @@
 //! The other life of a worker: it compiles one component, and ends.
 //!
 //! A component can be made so that compiling it takes for ever or all memory; that costs this
-//! process, which nobody waits for but the load of that plugin.
+//! process, which nobody waits for but the load of that plugin. The plainest of them are refused before.
+
+mod extent;
 
 use std::io::Read;
 use std::os::fd::AsFd;
@@ -61,6 +63,10 @@ fn end_with(mut stream: UnixStream) -> std::io::Result<()> {
 }
 
 fn compile(engine: &Engine, component: &[u8]) -> Result<Vec<u8>, CompileFault> {
+    extent::look(component).map_err(|too_much| CompileFault {
+        message: too_much.to_string(),
+        help: Some("build it without what makes it large".to_owned()),
+    })?;
     let compiling = AssertUnwindSafe(|| engine.precompile_component(component));
     let message = match std::panic::catch_unwind(compiling) {
         Ok(Ok(code)) => return Ok(code),

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_cut_to_the_limits() {
+    fn t08_an_answer_is_cut_to_the_limits() {
         let mut raw = report();
         raw.message = "é\n".repeat(400);
         raw.weight = check::WeightChange::Offset(i32::MIN);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_that_no_one_could_store_are_left_out() {
+    fn t08_metrics_that_no_one_could_store_are_left_out() {
         let mut raw = report();
         raw.metrics = vec![
             metric("nan", f64::NAN),

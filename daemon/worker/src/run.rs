@@ -211,3 +211,93 @@ fn fault(kind: FaultKind, message: &str) -> Fault {
 #[derive(Debug, thiserror::Error)]
 #[error("the deadline passed")]
 struct Overdue;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use mainstay_protocol::{Limits, in_flight};
+    use wasmtime::component::{Component, Linker};
+
+    use super::*;
+    use crate::broker::Broker;
+    use crate::engine::{self, Ticker};
+    use crate::frames::Outbox;
+    use crate::host::{LogBudget, Look, Names, ProbeSlots, ProcTable, SystemAuthorities, Tls};
+    use crate::in_flight::InFlight;
+    use crate::plugin::Exports;
+
+    /// A component that calls the host as soon as there is an instance.
+    const CALLER: &str = r#"(component
+        (import "host" (func $host))
+        (core func $lowered (canon lower (func $host)))
+        (core module $m (import "" "host" (func $host)) (start $host))
+        (core instance (instantiate $m
+            (with "" (instance (export "host" (func $lowered)))))))"#;
+
+    #[tokio::test]
+    async fn t33_a_host_function_that_panics_fails_its_run_and_nothing_else() {
+        let engine = engine::new().unwrap();
+        let component = Component::new(&engine, wat::parse_str(CALLER).unwrap()).unwrap();
+        let plugin = |host: fn()| {
+            let mut linker = Linker::<State>::new(&engine);
+            let call = move |_: wasmtime::StoreContextMut<'_, State>, ()| {
+                host();
+                Ok(())
+            };
+            linker.root().func_wrap("host", call).unwrap();
+            let limits = Limits::default();
+            Plugin {
+                name: "p".to_owned(),
+                number: 0,
+                grants: Arc::default(),
+                log: Arc::new(LogBudget::new(limits.log_lines_per_minute)),
+                limits,
+                instances: linker.instantiate_pre(&component).unwrap(),
+                exports: Exports {
+                    check: None,
+                    hook: None,
+                    lifecycle: None,
+                },
+            }
+        };
+        let (stream, _daemon) = UnixStream::pair().unwrap();
+        let outbox = Outbox::new(stream);
+        let broker = Broker::new(outbox);
+        let shared = Arc::new(Shared {
+            in_flight: InFlight::new(in_flight::page(1).unwrap(), 1),
+            ticker: Ticker::new(&engine).unwrap(),
+            processes: ProcTable::new(Look::default()),
+            probes: ProbeSlots::default(),
+            names: Names::new(broker.clone()),
+            broker,
+            tls: Tls::new(SystemAuthorities::open()),
+        });
+        let second = Duration::from_secs(60);
+        let [bad, good] = [plugin(|| panic!("on purpose")), plugin(|| ())];
+        for _ in 0..3 {
+            let ending = run(
+                &bad,
+                &shared,
+                Job::Inspect,
+                second,
+                Permission::Nothing,
+                Turn::default(),
+            )
+            .await;
+            let fault = ending.answer.unwrap_err();
+            assert_eq!(fault.kind, FaultKind::Trap);
+            assert_eq!(fault.message, "a host function panicked: on purpose");
+            let ending = run(
+                &good,
+                &shared,
+                Job::Inspect,
+                second,
+                Permission::Nothing,
+                Turn::default(),
+            )
+            .await;
+            assert!(matches!(ending.answer, Ok(Answer::Inspected(None))));
+        }
+    }
+}

@@ -298,3 +298,18 @@ fn a_long_message_is_cut_between_characters() {
     assert_eq!(cut("aé", 3), "aé");
     assert_eq!(cut("", 3), "");
 }
+
+/// A plugin's own fault is no verdict about what it looks at.
+#[test]
+fn t35_a_check_that_errs_every_second_time_stands_by_its_reports() {
+    let mut check = Check::new(settings(), None, at(0));
+    assert!(check.report(report(Status::Healthy), at(1)));
+    for second in 2..300 {
+        let verdict = match second % 2 {
+            0 => fault(),
+            _ => report(Status::Healthy),
+        };
+        let _ = check.report(verdict, at(second));
+        assert!(in_service(&check), "after {second} s");
+    }
+}

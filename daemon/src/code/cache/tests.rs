@@ -62,7 +62,7 @@ fn what_was_kept_is_found_again_also_by_another_daemon() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_is_noticed() {
+fn t12_a_flipped_bit_anywhere_is_noticed() {
     let bench = Bench::new();
     let path = bench.entry('a');
     let good = fs::read(&path).unwrap();
@@ -80,7 +80,7 @@ fn a_flipped_bit_anywhere_is_noticed() {
 }
 
 #[test]
-fn every_length_but_the_right_one_is_noticed() {
+fn t12_every_length_but_the_right_one_is_noticed() {
     let bench = Bench::new();
     let path = bench.entry('a');
     let good = fs::read(&path).unwrap();
@@ -93,7 +93,7 @@ fn every_length_but_the_right_one_is_noticed() {
 }
 
 #[test]
-fn an_entry_in_the_place_of_another_is_noticed() {
+fn t12_an_entry_in_the_place_of_another_is_noticed() {
     let bench = Bench::new();
     bench.keep('b', b"other code");
     fs::rename(bench.entry('b'), bench.entry('a')).unwrap();
@@ -102,14 +102,14 @@ fn an_entry_in_the_place_of_another_is_noticed() {
 }
 
 #[test]
-fn an_entry_of_another_key_is_noticed() {
+fn t12_an_entry_of_another_key_is_noticed() {
     let (bench, other) = (Bench::new(), Bench::new());
     fs::copy(other.entry('a'), bench.entry('a')).unwrap();
     assert!(matches!(bench.find('a'), Err(CacheError::Forged(_))));
 }
 
 #[test]
-fn an_entry_is_a_file_that_only_we_can_write() {
+fn t12_an_entry_is_a_file_that_only_we_can_write() {
     let bench = Bench::new();
     let path = bench.entry('a');
     for mode in [0o620, 0o602, 0o666] {
@@ -133,7 +133,7 @@ fn an_entry_is_a_file_that_only_we_can_write() {
 }
 
 #[test]
-fn directory_and_key_are_to_be_writable_by_nobody_else() {
+fn t12_directory_and_key_are_to_be_writable_by_nobody_else() {
     let bench = Bench::new();
     let root = bench.root.path();
     let (cache, state) = (root.join("cache"), root.join("state"));

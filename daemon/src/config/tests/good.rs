@@ -198,7 +198,7 @@ fn a_declared_stock_plugin_keeps_its_grants_unless_others_are_given() {
 }
 
 #[test]
-fn a_plugin_of_ones_own_is_found_in_the_directory_and_pinned_by_its_content() {
+fn t39_a_plugin_of_ones_own_is_found_in_the_directory_and_pinned_by_its_content() {
     let text = r#"
 [plugins]
 directory = "mine"

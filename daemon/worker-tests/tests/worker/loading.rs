@@ -197,7 +197,7 @@ fn settings_that_the_plugin_refuses_are_refused_with_their_place() {
 }
 
 #[test]
-fn a_description_that_never_ends_or_traps_is_a_fault_of_the_plugin() {
+fn t02_a_description_that_never_ends_or_traps_is_a_fault_of_the_plugin() {
     let endless = "(loop $again (br $again)) unreachable";
     let fault = fault_of_bytes(&described(endless, VALID));
     assert!(fault.message.contains("no answer within"), "{fault:?}");

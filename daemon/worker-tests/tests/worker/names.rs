@@ -40,7 +40,7 @@ fn run(worker: &mut Worker, resolv_conf: &str, hosts: &str) -> RunReport {
                         addresses.retain(|address| *address == OWN);
                         Answer::Own { addresses }
                     }
-                    Question::Socket(_) => panic!("no socket is needed"),
+                    Question::Socket(_) | Question::Echo(_) => panic!("only names are needed"),
                 };
                 worker.send(&ToWorker::Answer {
                     id,

@@ -58,7 +58,7 @@ fn a_run_is_noted_as_long_as_it_lasts() {
 }
 
 #[test]
-fn a_loop_in_one_check_leaves_the_other_its_verdicts() {
+fn t01_a_loop_in_one_check_leaves_the_other_its_verdicts() {
     let setup = Setup::empty()
         .plugin("loop", &guest::endless())
         .plugin("good", &guest::healthy())
