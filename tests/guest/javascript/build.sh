@@ -22,7 +22,8 @@ if [ -f "$component" ] && [ "$(cat "$work/made-of" 2> /dev/null)" = "$made_of" ]
     exit 0
 fi
 cd "$work"
-# No script of any package is run.
+# Not upon what an earlier installation left, which may be in parts. No script of any package is run.
+rm -rf node_modules
 if ! npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error > /dev/null; then
     echo 'javascript: npm cannot install the compiler: the check in JavaScript is not built' >&2
     exit 0
