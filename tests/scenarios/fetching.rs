@@ -20,6 +20,7 @@ fn lacking(scenario: &str) -> bool {
             Need::Root,
             Need::Executable("nginx"),
             Need::Executable("ip"),
+            Need::Executable("openssl"),
             Need::File(mainstay::asker()),
             Need::File(mainstay::executable()),
             Need::File(mainstay::worker()),
@@ -81,5 +82,47 @@ fn a_plugin_fetches_from_nginx_by_name_and_not_from_its_own_machine() -> Result<
     let by_address = format!("http=http://{HERE}/");
     let said = ask(&here, &own, &["http=http://own.test/", &by_address])?;
     ensure!(said.contains("200 5 here"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn a_plugin_fetches_from_nginx_over_tls_with_the_name_of_the_certificate() -> Result<()> {
+    if lacking("a_plugin_fetches_from_nginx_over_tls_with_the_name_of_the_certificate") {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let (here, there) = (lab.host("here", HERE)?, lab.host("there", THERE)?);
+    let (certificate, key) = (there.files().join("pem"), there.files().join("key"));
+    // Signed by itself, and no authority: who trusts it trusts it alone.
+    let request = there.files().join("request");
+    fs::write(
+        &request,
+        "[req]\nprompt = no\ndistinguished_name = name\nx509_extensions = leaf\n[name]\nCN = shop.test\n\
+         [leaf]\nbasicConstraints = critical, CA:FALSE\nsubjectAltName = DNS:shop.test\n",
+    )?;
+    there
+        .command("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "30"])
+        .args(["-pkeyopt", "ec_paramgen_curve:P-256", "-config"])
+        .arg(&request)
+        .arg("-out")
+        .arg(&certificate)
+        .arg("-keyout")
+        .arg(&key)
+        .text()?;
+    let _server = Nginx::start_with_tls(&there, &certificate, &key)?;
+    know(&here, &format!("{THERE} shop.test other.test\n"))?;
+    let trusted = fs::read_to_string(&certificate)?;
+    let step = |name: &str| {
+        json!({
+            "ask": "fetch", "of": format!("https://{name}/"), "server-name": name,
+            "authorities": trusted,
+        })
+    };
+    let grants = ["http=https://shop.test/", "http=https://other.test/"];
+    let said = ask(&here, &step("shop.test"), &grants)?;
+    ensure!(said.contains("200 6 there"), "{said}");
+    let said = ask(&here, &step("other.test"), &grants)?;
+    ensure!(said.contains("TlsFailed"), "{said}");
     Ok(())
 }

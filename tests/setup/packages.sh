@@ -8,7 +8,7 @@ set -euo pipefail
 # An executable or a file, and the package that has it.
 demo=(cc:gcc /usr/include/stdio.h:libc6-dev make:make ip:iproute2 nginx:nginx)
 test=("${demo[@]}" keepalived:keepalived ping:iputils-ping tcpdump:tcpdump nft:nftables arping:arping
-    systemctl:systemd systemd-nspawn:systemd-container dbus-daemon:dbus setpriv:util-linux node:nodejs npm:npm)
+    systemctl:systemd systemd-nspawn:systemd-container dbus-daemon:dbus openssl:openssl setpriv:util-linux node:nodejs npm:npm)
 case ${1:-test} in
     demo) needed=("${demo[@]}") ;;
     test) needed=("${test[@]}") ;;

@@ -1,6 +1,7 @@
 //! A real nginx on a host.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -22,6 +23,20 @@ impl Nginx {
     /// # Errors
     /// When it does not start.
     pub fn start(host: &Host) -> Result<Self> {
+        Self::start_with(host, "")
+    }
+
+    /// The same, and on port 443 over TLS with this certificate and its key.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with_tls(host: &Host, certificate: &Path, key: &Path) -> Result<Self> {
+        let (certificate, key) = (certificate.display(), key.display());
+        let shown = format!("ssl_certificate {certificate}; ssl_certificate_key {key};");
+        Self::start_with(host, &format!("listen 443 ssl; {shown}"))
+    }
+
+    fn start_with(host: &Host, more: &str) -> Result<Self> {
         let files = host.files();
         let file = files.join("nginx.conf");
         let name = host.name();
@@ -32,7 +47,7 @@ impl Nginx {
                 "user root;\nworker_processes 1;\npid {files}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{\n access_log off;\n \
                  client_body_temp_path {files}/body;\n proxy_temp_path {files}/proxy;\n fastcgi_temp_path {files}/fastcgi;\n \
                  uwsgi_temp_path {files}/uwsgi;\n scgi_temp_path {files}/scgi;\n \
-                 server {{ listen 80; location / {{ default_type text/plain; return 200 \"{name}\\n\"; }} }}\n}}\n"
+                 server {{ listen 80; {more} location / {{ default_type text/plain; return 200 \"{name}\\n\"; }} }}\n}}\n"
             ),
         )?;
         let process = host

@@ -11,6 +11,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use mainstay_plugin::prelude::*;
+use mainstay_plugin::probe::TlsOptions;
 
 /// What to do, one after the other.
 #[settings]
@@ -43,6 +44,15 @@ struct Step {
     /// For `fetch`: bytes to keep.
     #[serde(default)]
     max_body: Option<u32>,
+    /// For `fetch`: PEM of whom to trust.
+    #[serde(default)]
+    authorities: Option<String>,
+    /// For `fetch`: the name that the certificate has to be for.
+    #[serde(default)]
+    server_name: Option<String>,
+    /// For `fetch`: whether the certificate is verified.
+    #[serde(default)]
+    verify: Option<bool>,
     /// For `fetch`: milliseconds.
     #[serde(default)]
     timeout_ms: Option<u64>,
@@ -154,6 +164,15 @@ impl Step {
         }
         if let Some(bytes) = self.max_body {
             request = request.max_body(bytes);
+        }
+        if self.authorities.is_some() || self.verify.is_some() {
+            request = request.tls(TlsOptions {
+                server_name: self.server_name.clone().unwrap_or_default(),
+                verify: self.verify.unwrap_or(true),
+                authorities: self.authorities.as_ref().map(|pem| pem.as_bytes().to_vec()),
+                alpn: Vec::new(),
+                attributes: Vec::new(),
+            });
         }
         if let Some(milliseconds) = self.timeout_ms {
             request = request.timeout(Duration::from_millis(milliseconds));

@@ -10,7 +10,7 @@ use mainstay_protocol::{HttpGrant, Load, Origin, ProbeRules, UrlHosts};
 #[derive(Debug)]
 pub(super) struct Asker {
     /// `permissions.probe`.
-    probe: ProbeRules,
+    pub(super) probe: ProbeRules,
     /// What its checks look at, which needs no grant.
     targets: BTreeSet<SocketAddr>,
     /// `permissions.http`.

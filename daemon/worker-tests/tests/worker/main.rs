@@ -8,6 +8,7 @@ mod files;
 mod grants;
 mod hooks;
 mod http;
+mod https;
 mod loading;
 mod names;
 mod peers;

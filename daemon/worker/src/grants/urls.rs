@@ -23,6 +23,12 @@ impl UrlGrant {
         self.0.max_body
     }
 
+    /// Whether certificates may go unverified.
+    #[must_use]
+    pub(crate) fn unverified_tls(&self) -> bool {
+        self.0.unverified_tls
+    }
+
     /// Whether this name is granted for such a URL, so that its addresses may be looked for. A
     /// question for a name is itself a message to whoever answers for the name.
     #[must_use]

@@ -20,7 +20,9 @@ use wasmtime_wasi_http::io::TokioIo;
 use super::Shared;
 use super::dial::{Dial, DialError};
 use super::names::NamesError;
+use super::tls::TlsError;
 use crate::bindings::http::Error;
+use crate::bindings::network::TlsOptions;
 use crate::grants::{Grants, UrlGrant};
 use crate::tally::Tally;
 use crate::text::one_line;
@@ -33,6 +35,8 @@ pub(super) const BODY: usize = 64 << 10;
 pub(super) const HEAD: usize = 16 << 10;
 /// Fields of a response's head, at most.
 const FIELDS: usize = 100;
+/// What is spoken, in TLS's name for it.
+pub(super) const PROTOCOL: &str = "http/1.1";
 /// Bytes of a text for people.
 const TEXT: usize = 256;
 
@@ -67,6 +71,8 @@ pub(super) struct Request {
     /// Without those that are the host's.
     pub(super) fields: HeaderMap,
     pub(super) body: Bytes,
+    /// How the peer is made sure of; `None` for http.
+    pub(super) tls: Option<TlsOptions>,
     /// Until the whole answer is there.
     pub(super) time: Duration,
     /// Bytes of the answer's body that are kept.
@@ -113,17 +119,19 @@ impl Fetcher {
             .min(self.deadline.saturating_duration_since(start));
         let exchange = async {
             let named = self.permit(&request)?;
-            if request.url.secure {
-                return Err(Error::TlsFailed("https is not there yet".to_owned()));
-            }
             let slots = self.shared.probes.0.clone();
             let _slot = slots.try_acquire_owned().map_err(|_| Error::TooMany)?;
             let peers = match named {
                 Some(peer) => vec![peer],
                 None => self.resolve(&request.url).await?,
             };
+            let client = request.tls.as_ref().map(|tls| self.shared.tls.client(tls));
+            let client = client.transpose()?;
             let stream = self.connect(&peers, request.origin, start + time).await?;
-            exchange(stream, request).await
+            match client {
+                Some(client) => exchange(client.handshake(stream).await?.0, request).await,
+                None => exchange(stream, request).await,
+            }
         };
         let (head, body, truncated) = timeout(time, exchange)
             .await
@@ -167,6 +175,14 @@ impl Fetcher {
                     grant.fwmarks.extend(origin.fwmark);
                     grant.fwmarks.dedup();
                 }),
+            );
+            return Err(Error::NotPermitted);
+        }
+        if request.tls.as_ref().is_some_and(|tls| !tls.verify) && !self.grant().unverified_tls() {
+            self.tally.deny(
+                format!("{}.fetch without verification", self.permission),
+                self.grant()
+                    .line(self.permission, |grant| grant.unverified_tls = true),
             );
             return Err(Error::NotPermitted);
         }
@@ -255,6 +271,20 @@ impl Fetcher {
     }
 }
 
+/// What is asked of a peer unless it is told otherwise: a certificate for the URL's host.
+pub(super) fn default_tls(url: &HttpUrl, verify: bool) -> TlsOptions {
+    TlsOptions {
+        server_name: match &url.host {
+            UrlHost::Name(name) => name.clone(),
+            UrlHost::Address(address) => address.to_string(),
+        },
+        verify,
+        authorities: None,
+        alpn: vec![PROTOCOL.to_owned()],
+        attributes: Vec::new(),
+    }
+}
+
 type Answer = (response::Parts, Vec<u8>, bool);
 
 async fn exchange<S>(stream: S, request: Request) -> Result<Answer, Error>
@@ -310,6 +340,15 @@ fn message(request: Request) -> Result<hyper::Request<Full<Bytes>>, Error> {
     *message.uri_mut() = request.url.target().clone().into();
     *message.headers_mut() = fields;
     Ok(message)
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Invalid(why) => Self::InvalidRequest(one_line(&why, TEXT)),
+            TlsError::Failed(why) => Self::TlsFailed(one_line(&why, TEXT)),
+        }
+    }
 }
 
 fn failure(error: hyper::Error) -> Error {

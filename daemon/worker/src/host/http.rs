@@ -11,7 +11,7 @@ use super::State;
 use super::fetch::{self, Fetcher};
 use crate::bindings::common::{Attribute, Endpoint};
 use crate::bindings::http::{Error, Host, Request, Response};
-use crate::bindings::network::Options;
+use crate::bindings::network::{Options, TlsOptions};
 use crate::text::one_line;
 
 /// Fields of a request, at most.
@@ -61,8 +61,10 @@ fn checked(request: Request, fetcher: &Fetcher) -> Result<fetch::Request, Error>
         let most = fetch::BODY;
         return Err(invalid(format!("a body of more than {most} bytes")));
     }
+    let tls = tls(&url, request.tls)?;
     Ok(fetch::Request {
         method,
+        tls,
         url,
         connect_to: request.connect_to.as_ref().map(peer).transpose()?,
         origin: origin(&request.options)?,
@@ -71,6 +73,22 @@ fn checked(request: Request, fetcher: &Fetcher) -> Result<fetch::Request, Error>
         time: Duration::from_millis(request.options.timeout_ms.into()),
         max_body: request.max_body.min(fetcher.grant().max_body()) as usize,
     })
+}
+
+/// How the peer is made sure of. What is spoken is not the plugin's to choose.
+fn tls(url: &HttpUrl, asked: Option<TlsOptions>) -> Result<Option<TlsOptions>, Error> {
+    let own = fetch::default_tls(url, true);
+    match asked {
+        Some(_) if !url.secure => Err(invalid("TLS for a URL of http".to_owned())),
+        Some(tls) if tls.alpn.iter().any(|name| name != fetch::PROTOCOL) => {
+            Err(invalid("a protocol that is not http/1.1".to_owned()))
+        }
+        Some(tls) => Ok(Some(TlsOptions {
+            alpn: own.alpn,
+            ..tls
+        })),
+        None => Ok(url.secure.then_some(own)),
+    }
 }
 
 fn origin(options: &Options) -> Result<Origin, Error> {

@@ -122,11 +122,15 @@ async fn whole(
     let time = both(options.connect_timeout, options.first_byte_timeout);
     Ok(fetch::Request {
         method: head.method,
-        url,
         connect_to: None,
+        // It has no words to ask for less, so the grant decides.
+        tls: url
+            .secure
+            .then(|| fetch::default_tls(&url, !fetcher.grant().unverified_tls())),
         origin: Origin::default(),
         fields: head.headers,
         body,
+        url,
         time: time.unwrap_or(Duration::MAX),
         max_body: fetcher.grant().max_body() as usize,
     })
