@@ -2,9 +2,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use mainstay_protocol::Grants;
+use mainstay_protocol::{Grants, Outcome, ToWorker};
+use mainstay_worker_tests::guest;
+use mainstay_worker_tests::harness::Setup;
 use serde_json::{Value, json};
 
 use super::peers::{answering, asking, fetch, http, is_untouched, listener, said, server, urls};
@@ -401,4 +403,29 @@ fn a_server_that_is_not_there_or_resets_is_an_error_of_its_own() {
     let report = asking(json!([fetch(&url)])).grants(http(&[&url])).run();
     assert!(said(&report)[0].contains("ProtocolError"), "{report:?}");
     resetting.join().unwrap();
+}
+
+/// More of them than runs have turns: who waits for a server gives its turn to others.
+#[test]
+fn t17_fifty_requests_do_not_either() {
+    let (at, _listener) = listener();
+    let url = format!("http://{at}/");
+    let mut setup = Setup::with_check(&guest::healthy())
+        .plugin("asks", &guest::asker())
+        .grants(http(&[&url]));
+    for number in 0..50 {
+        setup = setup
+            .check(&format!("asks {number}"), "asks")
+            .settings(json!({ "steps": [fetch(&url)] }))
+            .timing(60_000, 30_000);
+    }
+    assert!(setup.load.max_concurrent_runs < 50);
+    let mut worker = setup.loaded();
+    let begin = Instant::now();
+    worker.send(&ToWorker::Start);
+    for _ in 0..10 {
+        let (outcome, _) = worker.verdict("c");
+        assert!(matches!(outcome, Outcome::Report(_)), "{outcome:?}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(25));
 }

@@ -53,9 +53,9 @@ fn https_is_fetched_from_whom_the_certificate_is_for() {
     assert_eq!(said(&report), ["200 4 fine"]);
 }
 
-/// Threat 22: a wrong certificate is an answer of its own, and nothing was asked.
+/// A wrong certificate is an answer of its own, and nothing was asked.
 #[test]
-fn threat_22_a_wrong_certificate_is_refused() {
+fn t22_a_wrong_certificate_is_refused() {
     let authority = Authority::new();
     let stranger = Authority::named("stranger");
     for (name, until, trusted) in [

@@ -28,7 +28,8 @@ impl Host for State {
         if self.fetched > fetch::PER_RUN {
             return Err(Error::TooMany);
         }
-        fetcher.fetch(request).await.map(answer)
+        let turn = self.waiting_turn();
+        turn.wait(fetcher.fetch(request)).await.map(answer)
     }
 }
 
