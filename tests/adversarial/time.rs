@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mainstay_protocol::FaultKind;
+use mainstay_protocol::{FaultKind, Outcome, ToWorker};
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::Setup;
 
@@ -54,6 +54,35 @@ fn t37_a_sleep_ends_at_the_deadline() {
     assert_eq!(kind, FaultKind::Timeout);
     // An order of magnitude, not a measurement: an hour was asked for.
     assert!(start.elapsed() < Duration::from_secs(50));
+}
+
+/// More of them than runs have turns: who sleeps gives its turn to others.
+#[test]
+fn t37_sleepers_do_not_delay_another_check() {
+    let sleeper = guest::check(
+        r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration"
+             (func $after (param i64) (result i32)))
+           (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#,
+        "(call $block (call $after (i64.const 3600000000000))) unreachable",
+    );
+    let mut setup = Setup::with_check(&guest::healthy()).plugin("sleeps", &sleeper);
+    for number in 0..50 {
+        setup = setup
+            .check(&format!("sleeps {number}"), "sleeps")
+            .timing(60_000, 30_000);
+    }
+    assert!(setup.load.max_concurrent_runs < 50);
+    let mut worker = setup.loaded();
+    let start = Instant::now();
+    worker.send(&ToWorker::Start);
+    for _ in 0..10 {
+        let (outcome, _) = worker.verdict("c");
+        assert!(matches!(outcome, Outcome::Report(_)), "{outcome:?}");
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(25),
+        "after those that sleep"
+    );
 }
 
 #[test]

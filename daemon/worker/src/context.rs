@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mainstay_protocol::{FromWorker, Subject};
-use tokio::sync::Semaphore;
 
 use crate::frames::Outbox;
 use crate::host::{Line, Shared};
 use crate::plugin::Plugin;
+use crate::turn::Turns;
 
 /// Shared by all checks and hooks.
 pub(crate) struct Context {
@@ -19,9 +19,9 @@ pub(crate) struct Context {
     /// Generation of the configuration.
     pub(crate) generation: u64,
     /// Bounds the runs of checks that go on at the same time, and so their memory.
-    pub(crate) runs: Arc<Semaphore>,
+    pub(crate) runs: Turns,
     /// Bounds the calls of hooks. Apart, since a hook may take seconds and checks cannot wait.
-    pub(crate) calls: Arc<Semaphore>,
+    pub(crate) calls: Turns,
 }
 
 impl Context {

@@ -13,7 +13,7 @@ use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::frame::{self, FrameError};
 use mainstay_protocol::{FromWorker, Load, Run, Sealed, SealedError, ToWorker, VERSION};
 use mainstay_sandbox::{self as sandbox, Granted, SandboxError};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use wasmtime::Engine;
 
 use crate::broker::Broker;
@@ -23,11 +23,10 @@ use crate::context::Context;
 use crate::engine::Ticker;
 use crate::frames::{self, Incoming, Outbox};
 use crate::hook::Hooks;
-use crate::host::{
-    Look, Names, PROBES_AT_ONCE, ProbeSlots, ProcTable, Shared, SystemAuthorities, Tls, WAITING,
-};
+use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared, SystemAuthorities, Tls, WAITING};
 use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
+use crate::turn::{Turns, WAITING_AT_ONCE};
 use crate::{code, compile, engine, meter};
 
 /// Threads that run guests.
@@ -151,12 +150,14 @@ async fn loaded(
         tls: Tls::new(authorities),
     });
     let generation = request.generation;
+    let most = request.max_concurrent_runs.max(1) as usize;
+    let [runs, calls] = Turns::kinds([most, CALLS]);
     let context = Arc::new(Context {
         shared: shared.clone(),
         outbox: outbox.clone(),
         generation,
-        runs: Arc::new(Semaphore::new(request.max_concurrent_runs.max(1) as usize)),
-        calls: Arc::new(Semaphore::new(CALLS)),
+        runs,
+        calls,
     });
     let outcome = tokio::select! {
         outcome = load::load(engine, &shared, &codes, request) => outcome,
@@ -271,7 +272,7 @@ fn data(request: &Load) -> u64 {
     let runs = u64::from(request.max_concurrent_runs).saturating_add(CALLS as u64 + 1);
     let limits = request.plugins.iter().map(|spec| spec.limits.memory);
     let run = limits.max().unwrap_or(0).saturating_add(RUN);
-    let waiting = (PROBES_AT_ONCE as u64).saturating_mul(RUN.saturating_add(WAITING));
+    let waiting = (WAITING_AT_ONCE as u64).saturating_mul(RUN.saturating_add(WAITING));
     let runs = runs.saturating_mul(run).saturating_add(waiting);
     runs.saturating_add(BESIDE_RUNS)
 }

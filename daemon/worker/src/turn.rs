@@ -15,6 +15,27 @@ use crate::tally::lock;
 /// How long a run waits with its turn. Most peers answer sooner, and then nothing is to be had back.
 const WITH_IT: Duration = Duration::from_millis(10);
 
+/// Runs that wait without a turn at the same time, at most: one more keeps its turn. Bounds their memory.
+pub(crate) const WAITING_AT_ONCE: usize = 128;
+
+/// The turns that there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    free: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Turns {
+    /// So many turns of each kind. Those who wait without one are counted together.
+    pub(crate) fn kinds<const N: usize>(counts: [usize; N]) -> [Self; N] {
+        let waiting = Arc::new(Semaphore::new(WAITING_AT_ONCE));
+        counts.map(|count| Self {
+            free: Arc::new(Semaphore::new(count)),
+            waiting: waiting.clone(),
+        })
+    }
+}
+
 /// The turn of one run. Clones are the same turn, which ends with the last of them. The default is that of a run that
 /// is not bounded by turns.
 #[derive(Clone, Debug, Default)]
@@ -22,15 +43,15 @@ pub(crate) struct Turn(Option<Arc<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    turns: Arc<Semaphore>,
+    turns: Turns,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Turn {
     /// Waits for a turn.
-    pub(crate) async fn of(turns: &Arc<Semaphore>) -> Self {
+    pub(crate) async fn of(turns: &Turns) -> Self {
         // The semaphore is never closed; without a permit the run would only be less bounded.
-        let permit = turns.clone().acquire_owned().await.ok();
+        let permit = turns.free.clone().acquire_owned().await.ok();
         Self(Some(Arc::new(Inner {
             turns: turns.clone(),
             permit: Mutex::new(permit),
@@ -46,9 +67,12 @@ impl Turn {
         if let Ok(done) = timeout(WITH_IT, &mut what).await {
             return done;
         }
+        let Ok(_waiting) = inner.turns.waiting.try_acquire() else {
+            return what.await;
+        };
         drop(lock(&inner.permit).take());
         let done = what.await;
-        let permit = inner.turns.clone().acquire_owned().await.ok();
+        let permit = inner.turns.free.clone().acquire_owned().await.ok();
         *lock(&inner.permit) = permit;
         done
     }
@@ -62,7 +86,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_long_lets_others_go_first() {
-        let turns = Arc::new(Semaphore::new(1));
+        let [turns] = Turns::kinds([1]);
         let first = Turn::of(&turns).await;
         let (tell, told) = oneshot::channel();
         let waiting = tokio::spawn(async move { (first.wait(told).await, first) });
@@ -74,17 +98,35 @@ mod tests {
         drop(second);
         let (done, first) = waiting.await.unwrap();
         assert_eq!(done, Ok(7));
-        assert_eq!(turns.available_permits(), 0);
+        assert_eq!(turns.free.available_permits(), 0);
         drop(first);
-        assert_eq!(turns.available_permits(), 1);
+        assert_eq!(turns.free.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_more_than_may_wait_without_a_turn_keeps_its_own() {
+        let [turns, others] = Turns::kinds([1, 1]);
+        let all = turns
+            .waiting
+            .clone()
+            .acquire_many_owned(WAITING_AT_ONCE as u32);
+        let _all = all.await.unwrap();
+        let turn = Turn::of(&others).await;
+        let (tell, told) = oneshot::channel();
+        let waiting = tokio::spawn(async move { (turn.wait(told).await, turn) });
+        let next = timeout(5 * WITH_IT, Turn::of(&others)).await;
+        assert!(next.is_err(), "both have a turn");
+        tell.send(7).unwrap();
+        let (done, _turn) = waiting.await.unwrap();
+        assert_eq!(done, Ok(7));
     }
 
     #[tokio::test]
     async fn who_waits_shortly_keeps_the_turn() {
-        let turns = Arc::new(Semaphore::new(1));
+        let [turns] = Turns::kinds([1]);
         let turn = Turn::of(&turns).await;
         turn.wait(std::future::ready(())).await;
-        assert_eq!(turns.available_permits(), 0);
+        assert_eq!(turns.free.available_permits(), 0);
         Turn::default().wait(std::future::ready(())).await;
     }
 }

@@ -14,6 +14,7 @@ mod proc_table;
 mod process;
 mod stdio;
 mod tls;
+mod waiting;
 mod wasi;
 mod wasi_http;
 
@@ -21,7 +22,7 @@ pub(crate) use log::{Line, LogBudget, RunLog};
 pub(crate) use names::Names;
 #[expect(unreachable_pub, reason = "the generated bindings export it")]
 pub use probe::Connection;
-pub(crate) use probe::{PROBES_AT_ONCE, ProbeSlots};
+pub(crate) use probe::ProbeSlots;
 pub(crate) use proc_table::{Look, ProcTable};
 pub(crate) use tls::{SystemAuthorities, Tls};
 
@@ -201,6 +202,7 @@ impl std::fmt::Debug for Wasi {
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasi::link_sockets(linker)?;
+    waiting::link(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     bindings::common::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::network::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;

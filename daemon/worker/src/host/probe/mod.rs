@@ -29,7 +29,7 @@ use reply::Enough;
 /// Probes of one run, at most.
 const PER_RUN: u32 = 16;
 /// Probes of all runs at the same time, at most; bounds the sockets of the worker.
-pub(crate) const PROBES_AT_ONCE: usize = 128;
+const AT_ONCE: usize = 128;
 /// Bytes sent and bytes received in one exchange, at most.
 const BYTES: usize = 64 << 10;
 /// Bytes that one run receives over connections, about.
@@ -41,7 +41,7 @@ pub(crate) struct ProbeSlots(pub(super) Arc<Semaphore>);
 
 impl Default for ProbeSlots {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(PROBES_AT_ONCE)))
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
     }
 }
 
