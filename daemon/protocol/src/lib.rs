@@ -30,6 +30,7 @@
 //!   │──────────────────────────────────►│
 //! ```
 
+mod address;
 mod bounds;
 pub mod carrier;
 pub mod frame;
@@ -44,6 +45,7 @@ mod unknown_key;
 mod url;
 mod usage;
 
+pub use address::{canonical, opens, peer_address, special_range};
 pub use bounds::{Bounded, OutOfBounds};
 pub use message::{
     CheckChange, CheckSpec, CompileFault, DaemonPhase, Event, EventPayload, Fault, FaultKind,
@@ -51,7 +53,7 @@ pub use message::{
     RouterTransition, Run, RunReport, Status, Subject, ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, HttpGrant, Limits, PluginSpec, ProbeGrant, ProcessGrant};
-pub use probe_rules::{ProbeRules, canonical, opens, peer_address, special_range};
+pub use probe_rules::ProbeRules;
 pub use question::{
     Answer, EchoRequest, Origin, QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Question, Refusal,
     SocketRequest, Transport,
