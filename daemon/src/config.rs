@@ -36,14 +36,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use mainstay_core::settings::Settings;
-use mainstay_protocol::{Load, LoadFault};
+use mainstay_protocol::{Load, LoadFault, PluginInfo, Subject};
 
 pub(crate) use grants::may_be_given;
 use names::Unique;
 use places::Places;
 use plugin::PluginsTable;
-pub(crate) use problem::Problem;
 use problem::Problems;
+pub(crate) use problem::{Problem, Severity};
 pub(crate) use readers::Readers;
 use router::{Identities, Surroundings};
 use source::Source;
@@ -101,6 +101,37 @@ impl Config {
     /// Where in the file something stands that the worker found wrong.
     pub(crate) fn locate(&self, fault: &LoadFault) -> Problem {
         self.places.locate(fault)
+    }
+}
+
+impl Config {
+    /// A warning for each thing that a plugin cannot do without and is not granted.
+    pub(crate) fn unmet(&self, plugins: &[PluginInfo]) -> Vec<Problem> {
+        let wishes = plugins
+            .iter()
+            .flat_map(|plugin| plugin.wishes.iter().map(move |wish| (plugin, wish)));
+        let lacking = wishes.filter(|(_, wish)| !wish.granted && !wish.optional);
+        lacking
+            .map(|(plugin, wish)| {
+                let fault = LoadFault {
+                    plugin: plugin.name.clone(),
+                    subject: Subject::Load,
+                    pointer: None,
+                    message: format!(
+                        "it asks for {} {}, which is not granted",
+                        wish.capability, wish.scope
+                    ),
+                    help: wish
+                        .line
+                        .as_ref()
+                        .map(|line| format!("to grant it: {line}")),
+                };
+                Problem {
+                    severity: Severity::Warning,
+                    ..self.locate(&fault)
+                }
+            })
+            .collect()
     }
 }
 

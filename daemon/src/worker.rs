@@ -23,9 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use mainstay_protocol::Wish;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use once::{compile_once, load_once, run_once};
+pub(crate) use once::{compile_once, examine_once, load_once, run_once};
 pub(crate) use process::find as find_program;
 pub(crate) use source::Source;
 pub(crate) use start::LoadError;
@@ -63,6 +64,8 @@ pub(crate) struct ServedPlugin {
     pub(crate) api: Option<String>,
     /// `check`, `hook`: what it exports.
     pub(crate) roles: Vec<String>,
+    /// What it asks for and is not granted.
+    pub(crate) lacks: Vec<Wish>,
     /// Why a run of it gave no answer the last time that one did not.
     pub(crate) last_error: Option<String>,
 }

@@ -21,6 +21,7 @@ mod javascript;
 mod plugins;
 mod probing;
 mod refusal;
+mod reload;
 mod restart;
 mod setup;
 mod stopping;

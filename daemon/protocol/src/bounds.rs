@@ -7,9 +7,9 @@
 use serde::Serialize;
 
 use crate::message::{
-    CheckChange, CheckSpec, CompileFault, Event, EventPayload, Fault, FromWorker, HookSpec, Load,
-    LoadFault, Metric, Outcome, PluginInfo, Report, RouterTransition, Run, RunReport, Subject,
-    ToWorker, WeightChange, Wish,
+    Anatomy, CheckChange, CheckSpec, CompileFault, Event, EventPayload, Fault, FromWorker,
+    HookSpec, Load, LoadFault, Metric, Outcome, PluginInfo, Report, RouterTransition, Run,
+    RunReport, Subject, ToWorker, WeightChange, Wish,
 };
 use crate::plugin::{Limits, PluginSpec};
 use crate::usage::Usage;
@@ -59,7 +59,7 @@ impl Bounded for ToWorker {
             Self::Compile { plugin } => text("plugin", plugin, NAME),
             Self::Load(load) => load.check(),
             Self::Code { code } => text("code", code, NAME),
-            Self::Start => Ok(()),
+            Self::Start | Self::Examine => Ok(()),
             Self::Run(Run { check }) => text("check", check, NAME),
             Self::Event { hook, event } => {
                 text("hook", hook, NAME)?;
@@ -87,6 +87,7 @@ impl Bounded for FromWorker {
                 number("took-us", *took_us, 0, YEAR_US)?;
                 fault.as_ref().map_or(Ok(()), Bounded::check)
             }
+            Self::Examined(anatomy) => anatomy.check(),
             Self::Loaded {
                 generation: _,
                 plugins,
@@ -144,6 +145,27 @@ impl Bounded for FromWorker {
                 number("for-ms", *for_ms, 0, YEAR_MS)
             }
         }
+    }
+}
+
+impl Bounded for Anatomy {
+    fn check(&self) -> Result<(), OutOfBounds> {
+        let Self {
+            modules: _,
+            memories: _,
+            memory_bytes: _,
+            tables: _,
+            table_elements: _,
+            producers,
+        } = self;
+        if producers.len() > SOME {
+            return Err(OutOfBounds("producers"));
+        }
+        producers.iter().try_for_each(|(field, name, version)| {
+            text("field", field, TEXT)?;
+            text("name", name, TEXT)?;
+            text("version", version, TEXT)
+        })
     }
 }
 
@@ -312,7 +334,8 @@ impl Bounded for PluginInfo {
 impl Bounded for Wish {
     fn check(&self) -> Result<(), OutOfBounds> {
         text("capability", &self.capability, TEXT)?;
-        text("scope", &self.scope, TEXT)
+        text("scope", &self.scope, TEXT)?;
+        optional("line", &self.line, DOCUMENT)
     }
 }
 

@@ -48,9 +48,9 @@ mod usage;
 pub use address::{canonical, opens, peer_address, special_range};
 pub use bounds::{Bounded, OutOfBounds};
 pub use message::{
-    CheckChange, CheckSpec, CompileFault, DaemonPhase, Event, EventPayload, Fault, FaultKind,
-    FromWorker, HookSpec, Load, LoadFault, LogLevel, Metric, Outcome, PluginInfo, Report,
-    RouterTransition, Run, RunReport, Status, Subject, ToWorker, WeightChange, Wish,
+    Anatomy, CheckChange, CheckSpec, CompileFault, DaemonPhase, Event, EventPayload, Fault,
+    FaultKind, FromWorker, HookSpec, Load, LoadFault, LogLevel, Metric, Outcome, PluginInfo,
+    Report, RouterTransition, Run, RunReport, Status, Subject, ToWorker, WeightChange, Wish,
 };
 pub use plugin::{Grants, HttpGrant, Limits, PluginSpec, ProbeGrant, ProcessGrant};
 pub use probe_rules::ProbeRules;
@@ -74,4 +74,4 @@ pub const CODE_LIMIT: u64 = 256 << 20;
 pub const COMPILER_SECONDS: u64 = 120;
 
 /// Version of the frames. Both ends refuse any other.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;

@@ -19,6 +19,9 @@ pub enum ToWorker {
         /// Name of the plugin, for messages.
         plugin: String,
     },
+    /// Tell what the component that this frame carries is made of, answer with
+    /// [`FromWorker::Examined`], and end. Sent in place of a load.
+    Examine,
     /// Load all of this, with the code that follows, and answer with [`FromWorker::Loaded`]. Sent
     /// once, first; carries the page for runs [in flight](crate::in_flight).
     Load(Load),
@@ -134,6 +137,8 @@ pub enum FromWorker {
         /// Why there is no code.
         fault: Option<CompileFault>,
     },
+    /// Answer to [`ToWorker::Examine`].
+    Examined(Anatomy),
     /// Answer to [`ToWorker::Load`]. With any fault nothing is served.
     Loaded {
         /// As in the request.
@@ -251,8 +256,27 @@ pub struct CompileFault {
     pub help: Option<String>,
 }
 
+/// What a component is made of, and by.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Anatomy {
+    /// Core modules in it.
+    pub modules: u32,
+    /// Linear memories that these define.
+    pub memories: u32,
+    /// What the memories have at first, in bytes.
+    pub memory_bytes: u64,
+    /// Tables that the modules define.
+    pub tables: u32,
+    /// What the tables have at first, in elements.
+    pub table_elements: u64,
+    /// What the tools that made it say of themselves: field (`language`, `processed-by`, `sdk`), name
+    /// and version; at most 64.
+    pub producers: Vec<(String, String, String)>,
+}
+
 /// Something a plugin would like to be granted. Advisory.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Wish {
     /// For example `process`.
@@ -261,6 +285,10 @@ pub struct Wish {
     pub scope: String,
     /// Whether it works without.
     pub optional: bool,
+    /// Whether it is granted, as far as its scope can tell.
+    pub granted: bool,
+    /// The line of the configuration that would grant it, when it lacks and names something.
+    pub line: Option<String>,
 }
 
 /// Something that keeps a configuration from being served.
@@ -491,7 +519,7 @@ impl ToWorker {
     #[must_use]
     pub fn carries(&self) -> bool {
         match self {
-            Self::Compile { .. } | Self::Load(_) | Self::Code { .. } => true,
+            Self::Examine | Self::Compile { .. } | Self::Load(_) | Self::Code { .. } => true,
             Self::Answer { answer, .. } => answer.as_ref().is_ok_and(Answer::carries),
             _ => false,
         }

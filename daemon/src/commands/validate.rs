@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{Failure, print};
-use crate::config::{self, Config, Problem};
+use crate::config::{self, Config, Problem, Severity};
 use crate::exit;
 use crate::worker::{LoadError, Source, load_once};
 
@@ -24,7 +24,15 @@ pub(crate) fn validate(
     }
     // Also after a fault of the file, so that one call names all that is wrong.
     match faults(&config, worker) {
-        Ok(faults) => problems.extend(faults),
+        Ok(found) => {
+            let (warnings, faults): (Vec<_>, Vec<_>) = found
+                .into_iter()
+                .partition(|problem| problem.severity == Severity::Warning && !reading.strict);
+            for warning in warnings {
+                eprintln!("{warning}");
+            }
+            problems.extend(faults);
+        }
         Err(failure) if problems.is_empty() => return Err(failure),
         Err(failure) => {
             failure.report();
@@ -51,7 +59,7 @@ fn faults(
         return Ok(Vec::new());
     }
     match load_once(&worker()?, &config.plan) {
-        Ok(_) => Ok(Vec::new()),
+        Ok(loaded) => Ok(config.unmet(&loaded.plugins)),
         Err(LoadError::Faults(faults)) => {
             Ok(faults.iter().map(|fault| config.locate(fault)).collect())
         }

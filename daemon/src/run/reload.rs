@@ -85,6 +85,9 @@ impl Configuration {
         let load = async {
             if let Some(prepared) = self.prepare_patiently(&state, &config).await? {
                 state.worker = true;
+                for warning in unmet(&config, Some(&prepared)) {
+                    tracing::warn!("{warning:#}");
+                }
                 self.supervisor.adopt(prepared, config.subscriptions).await;
             }
             self.metrics.send_replace(config.metrics);
@@ -190,6 +193,7 @@ impl Configuration {
         config.settings.generation = generation;
         config.plan.load.generation = generation;
         let prepared = self.prepare(state, &config).await?;
+        config.warnings.extend(unmet(&config, prepared.as_ref()));
         let unmarked = route::unmarked()
             .await
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
@@ -256,6 +260,11 @@ impl Configuration {
             Err(error @ LoadError::Start(_)) => Err(Refusal::unavailable(error.to_string())),
         }
     }
+}
+
+/// What its plugins ask for and are not granted.
+fn unmet(config: &Config, prepared: Option<&Prepared>) -> Vec<Problem> {
+    prepared.map_or_else(Vec::new, |prepared| config.unmet(prepared.plugins()))
 }
 
 /// Why a configuration was not applied.

@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use mainstay_protocol::{FromWorker, PluginInfo, Run, RunReport, ToWorker};
+use mainstay_protocol::{Anatomy, FromWorker, PluginInfo, Run, RunReport, Sealed, ToWorker};
 
 use super::compile::Obtained;
+use super::connection::ConnectionError;
 use super::relay;
 use super::source::{Source, StartError, Worker};
 use super::start::LoadError;
 use crate::code::{Codes, Plan};
+
+/// Reading the outline of the largest component takes a moment.
+const EXAMINE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Beyond the check's own timeout.
 const RUN_GRACE: Duration = Duration::from_secs(10);
@@ -43,6 +47,30 @@ pub(crate) fn compile_once(source: &Source, plan: &Plan) -> Result<Codes, LoadEr
         match faults.is_empty() {
             true => Ok(codes),
             false => Err(LoadError::Faults(faults)),
+        }
+    })
+}
+
+/// Has a worker look at the component that a plan has, without running anything of it.
+///
+/// # Errors
+/// [`StartError`] without a worker, or when it does not answer.
+pub(crate) fn examine_once(source: &Source, component: &Sealed) -> Result<Anatomy, LoadError> {
+    let examined = async {
+        let mut worker = source.connect().await?;
+        let component = component.try_clone().map_err(ConnectionError::from)?;
+        worker.connection.send_with(&ToWorker::Examine, component)?;
+        loop {
+            match worker.connection.next().await? {
+                FromWorker::Examined(anatomy) => return Ok::<_, StartError>(anatomy),
+                other => relay::log(&other),
+            }
+        }
+    };
+    block_on(async {
+        match tokio::time::timeout(EXAMINE_LIMIT, examined).await {
+            Ok(anatomy) => Ok(anatomy?),
+            Err(_) => Err(LoadError::Start(StartError::Slow)),
         }
     })
 }

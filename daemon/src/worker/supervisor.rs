@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use mainstay_core::input::Verdict;
 use mainstay_core::time::Realtime;
-use mainstay_protocol::{DaemonPhase, Event};
+use mainstay_protocol::{DaemonPhase, Event, PluginInfo};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -45,6 +45,13 @@ pub(crate) struct Supervisor {
 pub(crate) struct Prepared {
     worker: Worker,
     plan: Plan,
+}
+
+impl Prepared {
+    /// What the worker has found out about the plugins.
+    pub(crate) fn plugins(&self) -> &[PluginInfo] {
+        &self.worker.plugins
+    }
 }
 
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::{
-    CheckSpec, CompileFault, FromWorker, Grants, HookSpec, Limits, Load, LoadFault, Outcome,
-    PluginInfo, PluginSpec, Run, RunReport, Sealed, Subject, ToWorker, frame, in_flight,
+    Anatomy, CheckSpec, CompileFault, FromWorker, Grants, HookSpec, Limits, Load, LoadFault,
+    Outcome, PluginInfo, PluginSpec, Run, RunReport, Sealed, Subject, ToWorker, frame, in_flight,
 };
 use serde_json::{Value, json};
 
@@ -288,6 +288,17 @@ impl Worker {
         match fault {
             Some(fault) => Err(fault),
             None => Ok(compiler.carried().unwrap()),
+        }
+    }
+
+    /// Has a component examined by a worker of its own.
+    pub fn examine(component: &[u8]) -> Anatomy {
+        let mut worker = Self::start();
+        let component = Sealed::of("component", component).unwrap();
+        worker.send_with(&ToWorker::Examine, component);
+        match worker.frame() {
+            FromWorker::Examined(anatomy) => anatomy,
+            other => panic!("not examined: {other:?}"),
         }
     }
 

@@ -220,6 +220,8 @@ pub fn of_a_worker() -> Vec<FromWorker> {
                     capability: "process".to_owned(),
                     scope: "nginx".to_owned(),
                     optional: true,
+                    granted: false,
+                    line: Some(text.clone()),
                 }],
             }],
             faults: vec![LoadFault {

@@ -94,7 +94,11 @@ pub(crate) async fn schedule(context: Arc<Context>, check: Arc<Check>, phase: Du
         if resting.is_some() {
             outcome = Outcome::Fault(Fault {
                 kind: FaultKind::Quarantined,
-                message: format!("rests after {} traps in a row", memory.traps),
+                message: format!(
+                    "rests after {} traps in a row, {} s more",
+                    memory.traps,
+                    resting.map_or(0, |until| until.duration_since(Instant::now()).as_secs())
+                ),
             });
             took = Duration::ZERO;
             (due, overruns) = grid.next(due, Instant::now());

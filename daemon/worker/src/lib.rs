@@ -24,6 +24,7 @@ mod compile;
 mod context;
 mod contract;
 mod engine;
+mod examine;
 mod fault;
 mod frames;
 mod grant_line;
@@ -41,5 +42,6 @@ mod schema;
 mod tally;
 mod text;
 mod turn;
+mod wishes;
 
 pub use code::CodeError;

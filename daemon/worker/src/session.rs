@@ -27,7 +27,7 @@ use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared, SystemAuthorities,
 use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
 use crate::turn::{Turns, WAITING_AT_ONCE};
-use crate::{code, compile, engine, meter};
+use crate::{code, compile, engine, examine, meter};
 
 /// Threads that run guests.
 const WORKERS: usize = 2;
@@ -64,6 +64,10 @@ pub fn serve(stream: UnixStream) -> Result<(), SessionError> {
         Some(ToWorker::Compile { .. }) => {
             let component = Sealed::try_from(carried(&mut stream)?)?;
             compile::answer(stream, &engine, &component)
+        }
+        Some(ToWorker::Examine) => {
+            let component = Sealed::try_from(carried(&mut stream)?)?;
+            examine::answer(stream, &component)
         }
         Some(_) => Err(SessionError::Unexpected("something before the load")),
         None => Ok(()),
@@ -205,7 +209,10 @@ async fn obey(
     while let Some(message) = inbox.recv().await {
         let Incoming { message, carried } = message?;
         match message {
-            ToWorker::Load(_) | ToWorker::Code { .. } | ToWorker::Compile { .. } => {
+            ToWorker::Load(_)
+            | ToWorker::Code { .. }
+            | ToWorker::Compile { .. }
+            | ToWorker::Examine => {
                 return Err(SessionError::Unexpected("a second load"));
             }
             ToWorker::Start if started => return Err(SessionError::Unexpected("a second start")),

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use bytesize::ByteSize;
-use mainstay_protocol::{PluginInfo, Wish};
+use mainstay_protocol::{Anatomy, PluginInfo, Wish};
 use serde::Serialize;
 
 use super::text::columns;
 use super::{Failure, plan_of, print, print_json, refused};
+use crate::code;
 use crate::exit;
-use crate::worker::{Source, load_once};
+use crate::worker::{Source, examine_once, load_once};
 
 /// Prints what is known of a component.
 pub(crate) fn inspect(worker: &Source, file: &Path, json: bool) -> Result<ExitCode, Failure> {
@@ -23,8 +24,17 @@ pub(crate) fn inspect(worker: &Source, file: &Path, json: bool) -> Result<ExitCo
             "the plugin worker told nothing of the plugin",
         ));
     };
+    let found = plan.components.get(&sha256);
+    let component = found.map(|found| code::read(found, &sha256)).transpose();
+    let component = component.map_err(|error| Failure::new(exit::DATA, error))?;
+    let anatomy = component
+        .map(|component| examine_once(worker, &component))
+        .transpose()
+        .map_err(|error| refused(error, file))?
+        .unwrap_or_default();
     let inspected = Inspected {
         plugin,
+        anatomy,
         sha256,
         size: code.component_size,
         compile_us: code
@@ -43,6 +53,8 @@ pub(crate) fn inspect(worker: &Source, file: &Path, json: bool) -> Result<ExitCo
 struct Inspected<'a> {
     #[serde(flatten)]
     plugin: &'a PluginInfo,
+    /// What it is made of, and by.
+    anatomy: Anatomy,
     /// Lower-case hex digest of the file.
     sha256: String,
     /// Size of the file, in bytes.
@@ -84,7 +96,35 @@ fn render(inspected: &Inspected<'_>) -> String {
             .iter()
             .map(|import| row("imports", imported(import))),
     );
-    rows.extend(plugin.wishes.iter().map(|wish| row("wishes", wished(wish))));
+    for wish in &plugin.wishes {
+        rows.push(row("wishes", wished(wish)));
+        if let Some(line) = &wish.line {
+            rows.push(row("", format!("this would grant it: {line}")));
+        }
+    }
+    let anatomy = &inspected.anatomy;
+    rows.push(row("modules", anatomy.modules.to_string()));
+    rows.push(row(
+        "memories",
+        format!(
+            "{}, {} at first",
+            anatomy.memories,
+            ByteSize(anatomy.memory_bytes)
+        ),
+    ));
+    rows.push(row(
+        "tables",
+        format!(
+            "{}, {} elements at first",
+            anatomy.tables, anatomy.table_elements
+        ),
+    ));
+    rows.extend(
+        anatomy
+            .producers
+            .iter()
+            .map(|(field, name, version)| row(field, format!("{name} {version}"))),
+    );
     let mut text = columns(&rows);
     if let Some(schema) = &plugin.settings_schema {
         text += &format!("settings, as JSON Schema:\n{schema:#}\n");
@@ -113,9 +153,8 @@ fn wished(wish: &Wish) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_summary_is_shown_when_there_is_one() {
-        let mut plugin = PluginInfo {
+    fn plugin() -> PluginInfo {
+        PluginInfo {
             name: "own".to_owned(),
             api: None,
             roles: vec!["check".to_owned()],
@@ -123,18 +162,53 @@ mod tests {
             described: Some(("own".to_owned(), "0.1.0".to_owned(), String::new())),
             settings_schema: None,
             wishes: Vec::new(),
-        };
-        let rendered = |plugin: &PluginInfo| {
-            render(&Inspected {
-                plugin,
-                sha256: "00".to_owned(),
-                size: 1024,
-                compile_us: None,
-            })
-        };
+        }
+    }
+
+    fn rendered(plugin: &PluginInfo) -> String {
+        render(&Inspected {
+            plugin,
+            anatomy: Anatomy {
+                modules: 2,
+                memories: 1,
+                memory_bytes: 1 << 20,
+                tables: 1,
+                table_elements: 7,
+                producers: vec![("language".into(), "Rust".into(), "2024".into())],
+            },
+            sha256: "00".to_owned(),
+            size: 1024,
+            compile_us: None,
+        })
+    }
+
+    #[test]
+    fn a_summary_is_shown_when_there_is_one() {
+        let mut plugin = plugin();
         assert!(!rendered(&plugin).contains("summary"));
         plugin.described = Some(("own".to_owned(), "0.1.0".to_owned(), "Looks".to_owned()));
-        assert!(rendered(&plugin).contains("summary   Looks\n"));
+        let text = rendered(&plugin);
+        assert!(text.contains("summary   Looks\n"), "{text}");
+        assert!(text.contains("memories  1, 1.0 MiB at first\n"), "{text}");
+        assert!(text.contains("language  Rust 2024\n"), "{text}");
+    }
+
+    #[test]
+    fn a_wish_that_is_not_granted_has_its_line_below() {
+        let plugin = PluginInfo {
+            wishes: vec![Wish {
+                capability: "process".to_owned(),
+                scope: "nginx".to_owned(),
+                optional: true,
+                granted: false,
+                line: Some("permissions.process = { names = [\"nginx\"] }".to_owned()),
+            }],
+            ..plugin()
+        };
+        let text = rendered(&plugin);
+        let expected =
+            "wishes    process nginx (optional)\n          this would grant it: permissions";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use mainstay_core::status::CheckStatus;
+
 use super::super::{ask, misunderstood};
 use super::text::columns;
 use super::{Failure, print, print_json};
 use crate::code::{self, FileError};
+use crate::config;
 use crate::control::{PluginStatus, Request, Response};
 use crate::exit;
 
@@ -18,14 +21,17 @@ pub(crate) fn list(runtime_dir: &Path, json: bool) -> Result<ExitCode, Failure> 
     if json {
         return print_json(&document.plugins);
     }
-    print(&render(&document.plugins, |plugin| {
-        code::digest(&plugin.served.file)
-    }))
+    print(&render(
+        &document.plugins,
+        &document.engine.checks,
+        |plugin| code::digest(&plugin.served.file),
+    ))
 }
 
 /// `now` is the digest of what stands in the place of a plugin's file now.
 fn render(
     plugins: &[PluginStatus],
+    checks: &[CheckStatus],
     now: impl Fn(&PluginStatus) -> Result<String, FileError>,
 ) -> String {
     let heading = ["PLUGIN", "VERSION", "ROLES", "STATE", "SHA256", "FILE"];
@@ -50,6 +56,25 @@ fn render(
             Ok(_) => note("the file has changed; a reload would load it"),
             Err(error) => note(&format!("{error}; what was loaded goes on")),
         }
+        let plugin_name = config::plugin_name(&plugin.name);
+        for check in checks.iter().filter(|check| check.plugin == plugin_name) {
+            if check.message.starts_with("quarantined: ") {
+                note(&format!("check {}: {}", check.name, check.message));
+            }
+        }
+        for wish in &served.lacks {
+            let (capability, scope) = (&wish.capability, &wish.scope);
+            let can = if wish.optional {
+                "can do without"
+            } else {
+                "asks for"
+            };
+            let line = wish.line.as_ref();
+            let line = line.map_or_else(String::new, |line| format!("; to grant it: {line}"));
+            note(&format!(
+                "{can} {capability} {scope}, which is not granted{line}"
+            ));
+        }
         if let Some(error) = &served.last_error {
             note(&format!("last error: {error}"));
         }
@@ -60,6 +85,9 @@ fn render(
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use mainstay_core::status::CheckState;
+    use mainstay_protocol::Wish;
 
     use super::*;
     use crate::worker::ServedPlugin;
@@ -74,16 +102,34 @@ mod tests {
                 version: Some("1.2.3".to_owned()),
                 api: None,
                 roles: vec!["check".to_owned()],
+                lacks: Vec::new(),
                 last_error: last_error.map(str::to_owned),
             },
             worker: "running".to_owned(),
         };
-        let plugins = [
+        let mut plugins = [
             plugin("same", None),
             plugin("changed", Some("check c: trap \u{1b}[2J")),
             plugin("gone", None),
         ];
-        let text = render(&plugins, |plugin| match plugin.name.as_str() {
+        plugins[2].served.lacks = vec![Wish {
+            capability: "process".to_owned(),
+            scope: "nginx".to_owned(),
+            optional: false,
+            granted: false,
+            line: Some("LINE".to_owned()),
+        }];
+        let resting = CheckStatus {
+            name: "c".to_owned(),
+            plugin: "gone".to_owned(),
+            status: CheckState::Error,
+            in_service: false,
+            message: "quarantined: rests after 5 traps in a row, 42 s more".to_owned(),
+            runs: 5,
+            errors: 5,
+            last_run_seconds: 0.0,
+        };
+        let text = render(&plugins, &[resting], |plugin| match plugin.name.as_str() {
             "same" => Ok("ab".repeat(32)),
             "changed" => Ok("cd".repeat(32)),
             _ => Err(FileError::Missing(plugin.served.file.clone())),
@@ -103,5 +149,11 @@ mod tests {
         );
         let gone = "\ngone: there is no file /p/gone; what was loaded goes on\n";
         assert!(text.contains(gone), "{text}");
+        for note in [
+            "\ngone: asks for process nginx, which is not granted; to grant it: LINE\n",
+            "\ngone: check c: quarantined: rests after 5 traps in a row, 42 s more\n",
+        ] {
+            assert!(text.contains(note), "{text}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use mainstay_core::address::{Family, Prefix};
 use mainstay_core::settings::{
     AnnounceSettings, Authentication, ChecksumForm, Initial, OnError, Password, Track, Version,
 };
-use mainstay_protocol::{Limits, Subject};
+use mainstay_protocol::{Limits, PluginInfo, Subject, Wish};
 use serde_json::json;
 
 use super::readers::Account;
@@ -627,4 +627,38 @@ fn the_configurations_of_the_introduction_are_right() {
         fixture.write(&format!("plugins/{plugin}.wasm"), plugin);
     }
     assert_eq!(fixture.errors(), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_plugin_cannot_do_without_and_is_not_granted_is_a_warning_with_the_line() {
+    let (fixture, config) =
+        good("[[plugin]]\nname = \"own\"\nfile = \"log.wasm\"\n[[hook]]\nplugin = \"own\"\n");
+    let wish = |scope: &str, optional, granted| Wish {
+        capability: "process".to_owned(),
+        scope: scope.to_owned(),
+        optional,
+        granted,
+        line: (!granted).then(|| format!("permissions.process = {{ names = [\"{scope}\"] }}")),
+    };
+    let plugin = PluginInfo {
+        name: "own".to_owned(),
+        api: None,
+        roles: Vec::new(),
+        imports: Vec::new(),
+        described: None,
+        settings_schema: None,
+        wishes: vec![
+            wish("granted", false, true),
+            wish("optional", true, false),
+            wish("nginx", false, false),
+        ],
+    };
+    let unmet = config.unmet(&[plugin]);
+    let lines: Vec<String> = unmet.iter().map(|one| fixture.relative(one)).collect();
+    assert_eq!(
+        lines,
+        [
+            "mainstay.toml:3:8: warning: plugin[0].file: plugin \"own\": it asks for process nginx, which is not granted; to grant it: permissions.process = { names = [\"nginx\"] }"
+        ]
+    );
 }

@@ -302,6 +302,13 @@ impl Actor {
                 sequence,
                 error,
             } => {
+                if let Some(message) = &error
+                    && let Some(plugin) = serving.hooks(&hook)
+                    && let Some(plugin) = self.plugins.get_mut(plugin)
+                {
+                    plugin.last_error = Some(format!("hook {hook}: {message}"));
+                    self.changed = true;
+                }
                 let fate = self
                     .hooks
                     .answered(&hook, &source, sequence, error.is_none(), now);
@@ -410,6 +417,10 @@ fn served(plan: &Plan, infos: &[PluginInfo]) -> BTreeMap<String, ServedPlugin> {
             version: described.map(|(_, version, _)| version.clone()),
             api: info.and_then(|info| info.api.clone()),
             roles: info.map(|info| info.roles.clone()).unwrap_or_default(),
+            lacks: info.map_or_else(Vec::new, |info| {
+                let lacks = info.wishes.iter().filter(|wish| !wish.granted);
+                lacks.cloned().collect()
+            }),
             last_error: None,
         };
         (spec.name.clone(), served)

@@ -151,6 +151,7 @@ impl Claims {
             FromWorker::Ask { .. } => None,
             FromWorker::Hello { .. }
             | FromWorker::Compiled { .. }
+            | FromWorker::Examined(_)
             | FromWorker::Loaded { .. }
             | FromWorker::Ran(_) => Some("an answer to what it was not asked"),
         }

@@ -204,7 +204,7 @@ impl Serving {
     }
 
     /// The plugin of a hook.
-    fn hooks(&self, hook: &str) -> Option<&str> {
+    pub(super) fn hooks(&self, hook: &str) -> Option<&str> {
         let spec = self.load.hooks.iter().find(|spec| spec.name == hook)?;
         Some(&spec.plugin)
     }

@@ -274,3 +274,17 @@ fn a_plugin_is_noted_while_it_is_loaded() {
     }
     worker.until_in_flight(|counts| counts[0] == 0 && counts[1] > 0);
 }
+
+#[test]
+fn a_component_is_examined_without_being_run() {
+    let anatomy = Worker::examine(&guest::healthy());
+    assert!(anatomy.modules >= 1, "{anatomy:?}");
+    assert_eq!((anatomy.memories, anatomy.memory_bytes), (1, 2 << 16));
+    let made_by = |name: &str| anatomy.producers.iter().any(|(_, by, _)| by == name);
+    assert!(made_by("wit-component"), "{anatomy:?}");
+    // What is none has nothing to tell, and the worker lives to say so.
+    for broken in [&b"hello"[..], b"", &guest::healthy()[..100]] {
+        let anatomy = Worker::examine(broken);
+        assert_eq!(anatomy.producers, []);
+    }
+}

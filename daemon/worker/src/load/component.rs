@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mainstay_protocol::{LoadFault, PluginInfo, PluginSpec, Wish};
+use mainstay_protocol::{LoadFault, PluginInfo, PluginSpec};
 use wasmtime::Engine;
 use wasmtime::component::{InstancePre, Linker};
 
@@ -17,6 +17,7 @@ use crate::run::{self, Permission};
 use crate::schema::Schema;
 use crate::text::one_line;
 use crate::turn::Turn;
+use crate::wishes;
 
 /// A plugin that was loaded, with what its uses are checked against.
 pub(super) struct Loaded {
@@ -36,6 +37,7 @@ pub(super) async fn load(
     (number, spec): (usize, PluginSpec),
 ) -> Result<(PluginInfo, Loaded), Refused> {
     let name = spec.name.clone();
+    let granted = spec.grants.clone();
     let mut faults = Vec::new();
     let grants = Grants::new(&name, spec.grants).unwrap_or_else(|wrong| {
         faults.push(fault::of_plugin(
@@ -107,7 +109,7 @@ pub(super) async fn load(
         instances,
         exports,
     });
-    let schema = match describe(&plugin, shared, &mut info).await {
+    let schema = match describe(&plugin, &granted, shared, &mut info).await {
         Ok(schema) => schema,
         Err(fault) => {
             faults.push(fault);
@@ -147,6 +149,7 @@ fn exports(instances: &InstancePre<State>, interfaces: &Interfaces) -> wasmtime:
 /// Makes an instance, looks up its exports and takes over its description, without any grant.
 async fn describe(
     plugin: &Plugin,
+    granted: &mainstay_protocol::Grants,
     shared: &Arc<Shared>,
     info: &mut PluginInfo,
 ) -> Result<Option<Arc<Schema>>, LoadFault> {
@@ -181,11 +184,7 @@ async fn describe(
         .wishes
         .iter()
         .take(KEPT)
-        .map(|wish| Wish {
-            capability: one_line(&wish.capability, TEXT),
-            scope: one_line(&wish.scope, TEXT),
-            optional: wish.optional,
-        })
+        .map(|wish| wishes::weigh(wish, granted))
         .collect();
     let Some(text) = description.settings_schema else {
         return Ok(None);
