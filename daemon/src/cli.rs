@@ -125,6 +125,9 @@ enum Plugin {
         /// The component: its path, or its name in a plugin directory
         #[arg(value_name = "COMPONENT")]
         file: PathBuf,
+        /// What it would be granted, such as process=nginx: its wishes are weighed against that
+        #[arg(long = "grant", value_name = "GRANT")]
+        grants: Vec<commands::plugin::Grant>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -190,9 +193,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Metrics => commands::metrics::metrics(&paths.runtime_dir),
         Command::Reload => commands::reload::reload(&paths.runtime_dir),
         Command::Release => commands::release::release(&paths.runtime_dir, &paths.state_dir),
-        Command::Plugin(Plugin::Inspect { file, json }) => {
+        Command::Plugin(Plugin::Inspect { file, grants, json }) => {
             let file = commands::plugin::component(&file, paths.plugin_dir.clone())?;
-            commands::plugin::inspect(&paths.worker_with_cache()?, &file, json)
+            commands::plugin::inspect(&paths.worker_with_cache()?, &file, &grants, json)
         }
         Command::Plugin(Plugin::List { json }) => commands::plugin::list(&paths.runtime_dir, json),
         Command::Plugin(Plugin::Compile { file }) => commands::plugin::compile(

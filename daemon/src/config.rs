@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use mainstay_core::settings::Settings;
-use mainstay_protocol::{Load, LoadFault, PluginInfo, Subject};
+use mainstay_protocol::{Load, LoadFault, PluginInfo, Subject, Wish};
 
 pub(crate) use grants::may_be_given;
 use names::Unique;
@@ -110,7 +110,9 @@ impl Config {
         let wishes = plugins
             .iter()
             .flat_map(|plugin| plugin.wishes.iter().map(move |wish| (plugin, wish)));
-        let lacking = wishes.filter(|(_, wish)| !wish.granted && !wish.optional);
+        let lacking = wishes.filter(|(plugin, wish)| {
+            !wish.granted && !wish.optional && !self.by_target(&plugin.name, wish)
+        });
         lacking
             .map(|(plugin, wish)| {
                 let fault = LoadFault {
@@ -132,6 +134,16 @@ impl Config {
                 }
             })
             .collect()
+    }
+
+    /// Whether a wish that names nothing can be for the targets of the plugin's checks alone, which
+    /// need no grant.
+    fn by_target(&self, plugin: &str, wish: &Wish) -> bool {
+        let load = &self.plan.load;
+        let mut checks = load.checks.iter().filter(|check| check.plugin == plugin);
+        let hooks = load.hooks.iter().any(|hook| hook.plugin == plugin);
+        let kind = ["probe", "http"].contains(&wish.capability.as_str());
+        kind && wish.line.is_none() && !hooks && checks.all(|check| check.target.is_some())
     }
 }
 

@@ -148,6 +148,20 @@ impl UrlPrefix {
             }
     }
 
+    /// Whether it covers all that another one covers.
+    #[must_use]
+    pub fn includes(&self, other: &Self) -> bool {
+        let hosts = match (&self.hosts, &other.hosts) {
+            (UrlHosts::Name(one), UrlHosts::Name(other)) => one == other,
+            (UrlHosts::Network(one), UrlHosts::Network(other)) => {
+                one.contains(other) && opens(one, other.addr())
+            }
+            (UrlHosts::Name(_), UrlHosts::Network(_))
+            | (UrlHosts::Network(_), UrlHosts::Name(_)) => false,
+        };
+        hosts && self.covers(other.secure, other.port, &other.path)
+    }
+
     /// Whether scheme, port and path of a request are covered, whoever the host is. `port` is the
     /// one that is connected to.
     #[must_use]

@@ -18,6 +18,7 @@ use crate::config::search;
 use crate::exit;
 use crate::worker::LoadError;
 pub(crate) use compile::compile;
+pub(crate) use grant::Grant;
 pub(crate) use inspect::inspect;
 pub(crate) use list::list;
 pub(crate) use run::{RunArguments, run};

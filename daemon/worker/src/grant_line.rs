@@ -4,6 +4,7 @@
 //! the line that is there.
 
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use mainstay_protocol::{HttpGrant, ProbeGrant, ProcessGrant};
 use serde_json::Value;
@@ -113,6 +114,16 @@ pub(crate) fn urls(key: &str, grant: &HttpGrant) -> String {
         entries.push(format!("fwmarks = {}", list(&grant.fwmarks)));
     }
     format!("permissions.{key} = {{ {} }}", entries.join(", "))
+}
+
+/// `permissions.files = [ … ]` with one more directory.
+#[must_use]
+pub(crate) fn files(granted: &[PathBuf], directory: &Path) -> String {
+    let granted: Vec<String> = (granted.iter())
+        .map(|one| one.display().to_string())
+        .collect();
+    let values = with(&granted, &directory.display().to_string());
+    format!("permissions.files = {}", strings(&values))
 }
 
 fn with(values: &[String], value: &str) -> Vec<String> {

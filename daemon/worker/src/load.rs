@@ -28,6 +28,8 @@ const IMPORTS: usize = 256;
 const TEXT: usize = 256;
 /// Bytes of all schemas in one answer; a frame holds twice that.
 const SCHEMAS: usize = 512 << 10;
+/// Bytes of all wishes in one answer.
+const WISHES: usize = 128 << 10;
 
 /// Code by [`PluginSpec::code`](mainstay_protocol::PluginSpec::code): the same component with other
 /// grants is the same code.
@@ -127,6 +129,7 @@ pub(crate) async fn load(
     }
     outcome.faults = fault::bounded(outcome.faults);
     bound_schemas(&mut outcome.plugins);
+    bound_wishes(&mut outcome.plugins);
     outcome
 }
 
@@ -142,5 +145,55 @@ fn bound_schemas(plugins: &mut [PluginInfo]) {
             Some(rest) => room = rest,
             None => plugin.settings_schema = None,
         }
+    }
+}
+
+/// Leaves out the wishes that would not fit into the answer.
+fn bound_wishes(plugins: &mut [PluginInfo]) {
+    let mut room = WISHES;
+    for plugin in plugins {
+        plugin.wishes.retain(|wish| {
+            let size = serde_json::to_string(wish).map_or(usize::MAX, |text| text.len());
+            let rest = room.checked_sub(size);
+            room = rest.unwrap_or(room);
+            rest.is_some()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_protocol::{FromWorker, Wish, frame};
+
+    use super::*;
+
+    #[test]
+    fn as_many_wishes_are_told_as_fit_into_a_frame() {
+        let wish = Wish {
+            capability: "probe".to_owned(),
+            scope: "\"".repeat(256),
+            optional: false,
+            granted: false,
+            line: Some("\\".repeat(4096)),
+        };
+        let plugin = PluginInfo {
+            name: "p".to_owned(),
+            api: None,
+            roles: Vec::new(),
+            imports: Vec::new(),
+            described: None,
+            settings_schema: None,
+            wishes: vec![wish; KEPT],
+        };
+        let mut plugins = vec![plugin; 64];
+        bound_wishes(&mut plugins);
+        assert!(!plugins[0].wishes.is_empty());
+        let answer = FromWorker::Loaded {
+            generation: 1,
+            plugins,
+            faults: Vec::new(),
+        };
+        let frame = frame::encode(&answer).unwrap();
+        assert!(frame.len() < 2 * WISHES);
     }
 }

@@ -1,7 +1,12 @@
 //! What a plugin would like, beside what it is granted.
 
+use std::net::IpAddr;
+use std::path::{Component, Path};
+
 use ipnet::IpNet;
-use mainstay_protocol::{Grants, ProbeGrant, ProcessGrant, Wish};
+use mainstay_protocol::{
+    Grants, HttpGrant, ProbeGrant, ProbeRules, ProcessGrant, UrlPrefix, Wish, canonical, opens,
+};
 
 use crate::bindings::lifecycle;
 use crate::grant_line::{self, ProcessKey};
@@ -9,6 +14,8 @@ use crate::text::one_line;
 
 /// The longest capability and scope, in bytes.
 const TEXT: usize = 256;
+/// The longest line, in bytes: one that nobody could read is left out.
+const LINE: usize = 4096;
 
 /// A wish with what becomes of it: whether it is granted, and else the line that would grant it.
 ///
@@ -16,24 +23,38 @@ const TEXT: usize = 256;
 /// name", counts as granted as soon as anything of its capability is.
 #[must_use]
 pub(crate) fn weigh(wish: &lifecycle::Wish, grants: &Grants) -> Wish {
-    let scope = wish.scope.trim();
-    let (granted, line) = match wish.capability.as_str() {
-        "process" => process(scope, &grants.process),
-        "probe" => probe(scope, &grants.probe),
-        other => (anything(other, grants), None),
+    let capability = one_line(&wish.capability, TEXT);
+    let scope = one_line(wish.scope.trim(), TEXT);
+    let weighed = match capability.as_str() {
+        "process" => process(&scope, &grants.process),
+        "probe" => peer(&scope, &grants.probe, grant_line::probe),
+        "http" => url("http", &scope, &grants.http),
+        "wasi-http" => url("wasi-http", &scope, &grants.wasi_http),
+        "wasi-sockets" => peer(&scope, &grants.wasi_sockets, grant_line::sockets),
+        "files" => files(&scope, grants),
+        _ => None,
+    };
+    let (granted, line) = match weighed {
+        // Cut or escaped, it is not what the plugin will ask for.
+        _ if scope != wish.scope.trim() => (false, None),
+        Some((granted, line)) => (granted, Some(line)),
+        None => (anything(&capability, grants), None),
     };
     Wish {
-        capability: one_line(&wish.capability, TEXT),
-        scope: one_line(&wish.scope, TEXT),
+        capability,
+        scope,
         optional: wish.optional,
         granted,
-        line: line.filter(|_| !granted),
+        line: line.filter(|line| !granted && line.len() <= LINE),
     }
 }
 
-fn process(scope: &str, grant: &ProcessGrant) -> (bool, Option<String>) {
+/// Whether what a scope names is granted, and the line that grants it; nothing when it names nothing.
+type Weighed = Option<(bool, String)>;
+
+fn process(scope: &str, grant: &ProcessGrant) -> Weighed {
     if scope.is_empty() || scope.contains(char::is_whitespace) {
-        return (*grant != ProcessGrant::default(), None);
+        return None;
     }
     let (key, granted) = if scope.starts_with('/') {
         let granted = grant.pid_files.iter().any(|file| file.as_os_str() == scope);
@@ -46,7 +67,7 @@ fn process(scope: &str, grant: &ProcessGrant) -> (bool, Option<String>) {
         let granted = named.into_iter().any(|name| name == scope);
         (ProcessKey::Name, granted)
     };
-    (granted, Some(grant_line::process(grant, key, scope)))
+    Some((granted, grant_line::process(grant, key, scope)))
 }
 
 fn is_unit(scope: &str) -> bool {
@@ -54,26 +75,28 @@ fn is_unit(scope: &str) -> bool {
     suffixes.iter().any(|suffix| scope.ends_with(suffix))
 }
 
-fn probe(scope: &str, grant: &ProbeGrant) -> (bool, Option<String>) {
-    let Some((wanted, port)) = endpoint(scope) else {
-        return (!grant.addresses.is_empty() && !grant.ports.is_empty(), None);
+fn peer(scope: &str, grant: &ProbeGrant, line: fn(&ProbeGrant) -> String) -> Weighed {
+    let (wanted, port) = endpoint(scope)?;
+    let covered = match single(&wanted) {
+        Some(address) => {
+            let rules = ProbeRules::new(grant.clone()).unwrap_or_default();
+            canonical(address).is_some_and(|address| rules.covers(address))
+        }
+        None => {
+            let mut granted = grant.addresses.iter().filter_map(|text| network(text));
+            granted.any(|network| network.contains(&wanted) && opens(&network, wanted.network()))
+        }
     };
-    let granted = grant.addresses.iter().filter_map(|text| network(text));
-    let covered = granted.into_iter().any(|network| network.contains(&wanted));
     let mut amended = grant.clone();
     if !covered {
-        amended
-            .addresses
-            .push(match wanted.prefix_len() == wanted.max_prefix_len() {
-                true => wanted.addr().to_string(),
-                false => wanted.to_string(),
-            });
+        let single = single(&wanted).map(|address| address.to_string());
+        let address = single.unwrap_or_else(|| wanted.to_string());
+        amended.addresses.push(address);
     }
     if !grant.ports.contains(&port) {
         amended.ports.push(port);
     }
-    let granted = covered && grant.ports.contains(&port);
-    (granted, Some(grant_line::probe(&amended)))
+    Some((covered && grant.ports.contains(&port), line(&amended)))
 }
 
 /// An address or a network, and a port behind it.
@@ -85,8 +108,32 @@ fn endpoint(scope: &str) -> Option<(IpNet, u16)> {
 }
 
 fn network(text: &str) -> Option<IpNet> {
-    let address = text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+    let address = text.parse::<IpAddr>().ok().map(IpNet::from);
     address.or_else(|| text.parse().ok())
+}
+
+/// The address of a network of one.
+fn single(network: &IpNet) -> Option<IpAddr> {
+    (network.prefix_len() == network.max_prefix_len()).then(|| network.addr())
+}
+
+fn url(key: &str, scope: &str, grant: &HttpGrant) -> Weighed {
+    let wanted: UrlPrefix = scope.parse().ok()?;
+    let granted = grant.urls.iter().any(|prefix| prefix.includes(&wanted));
+    let mut amended = grant.clone();
+    amended.urls.push(wanted);
+    Some((granted, grant_line::urls(key, &amended)))
+}
+
+fn files(scope: &str, grants: &Grants) -> Weighed {
+    let wanted = Path::new(scope);
+    if !wanted.is_absolute() {
+        return None;
+    }
+    let leads_up = wanted.components().any(|part| part == Component::ParentDir);
+    let within = (grants.files.iter()).any(|directory| wanted.starts_with(directory));
+    let granted = within && !leads_up;
+    Some((granted, grant_line::files(&grants.files, wanted)))
 }
 
 /// Whether anything of a capability is granted.
@@ -119,6 +166,11 @@ mod tests {
                 ports: vec![80],
                 ..ProbeGrant::default()
             },
+            http: HttpGrant {
+                urls: vec!["http://10.0.0.0/24:80/status".parse().unwrap()],
+                ..HttpGrant::default()
+            },
+            files: vec!["/srv/app".into()],
             ..Grants::default()
         }
     }
@@ -132,6 +184,9 @@ mod tests {
             ("probe", "10.0.0.5:80"),
             ("probe", "10.0.0.128/25:80"),
             ("probe", "what the settings name"),
+            ("http", "http://10.0.0.7/status/db"),
+            ("files", "/srv/app/health"),
+            ("files", "its own directory"),
         ] {
             let weighed = weigh(&wish(capability, scope), &grants());
             assert!(weighed.granted, "{weighed:?}");
@@ -170,12 +225,57 @@ mod tests {
                     r#"permissions.probe = { addresses = ["10.0.0.0/24", "10.0.0.0/8"], ports = [80] }"#,
                 ),
             ),
+            // Which a network does not open.
+            (
+                "probe",
+                "127.0.0.1:80",
+                Some(
+                    r#"permissions.probe = { addresses = ["10.0.0.0/24", "127.0.0.1"], ports = [80] }"#,
+                ),
+            ),
+            (
+                "http",
+                "https://www.example.com/",
+                Some(
+                    r#"permissions.http = { urls = ["http://10.0.0.0/24:80/status", "https://www.example.com/"] }"#,
+                ),
+            ),
+            (
+                "wasi-http",
+                "http://10.0.0.7/status",
+                Some(r#"permissions.wasi-http = { urls = ["http://10.0.0.7/status"] }"#),
+            ),
+            (
+                "wasi-sockets",
+                "10.0.0.7:53",
+                Some(r#"permissions.wasi-sockets = { addresses = ["10.0.0.7"], ports = [53] }"#),
+            ),
+            (
+                "files",
+                "/srv/a\"b",
+                Some(r#"permissions.files = ["/srv/app", "/srv/a\"b"]"#),
+            ),
+            // Which the configuration refuses in its turn.
+            (
+                "files",
+                "/srv/app/../b",
+                Some(r#"permissions.files = ["/srv/app", "/srv/app/../b"]"#),
+            ),
+            ("wasi-http", "what the settings name", None),
             ("teleport", "mars", None),
+            // What would steer a terminal, or be too long to read.
+            ("process", "a\u{9b}2J", None),
+            ("process", "a\u{202e}b", None),
         ] {
             let weighed = weigh(&wish(capability, scope), &grants());
             assert!(!weighed.granted, "{weighed:?}");
             assert_eq!(weighed.line.as_deref(), line);
         }
+        let long = weigh(&wish("process", &"x".repeat(TEXT + 1)), &Grants::default());
+        assert_eq!(
+            (long.granted, long.line, long.scope.len()),
+            (false, None, TEXT)
+        );
         let nothing = weigh(&wish("probe", "what the settings name"), &Grants::default());
         assert!(!nothing.granted);
     }

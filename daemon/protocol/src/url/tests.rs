@@ -177,6 +177,26 @@ fn a_prefix_covers_whole_segments_below_it() {
 }
 
 #[test]
+fn a_prefix_includes_those_that_cover_less() {
+    let wide = prefix("http://10.0.0.0/24:80/a");
+    for text in ["http://10.0.0.0/24:80/a", "http://10.0.0.7/a/b"] {
+        assert!(wide.includes(&prefix(text)), "{text}");
+    }
+    for text in [
+        "http://10.0.0.0/23:80/a",
+        "http://10.0.0.7/ab",
+        "http://10.0.0.7:81/a",
+        "https://10.0.0.7:80/a",
+        "http://a/a",
+    ] {
+        assert!(!wide.includes(&prefix(text)), "{text}");
+    }
+    let everything = prefix("http://0.0.0.0/0:80/");
+    assert!(!everything.includes(&prefix("http://127.0.0.1/")));
+    assert!(prefix("http://a/").includes(&prefix("http://A/b")));
+}
+
+#[test]
 fn a_prefix_is_written_as_it_is_read() {
     for text in [
         "http://10.0.0.0/24:80/healthz",

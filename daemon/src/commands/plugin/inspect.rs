@@ -7,15 +7,25 @@ use bytesize::ByteSize;
 use mainstay_protocol::{Anatomy, PluginInfo, Wish};
 use serde::Serialize;
 
-use super::text::columns;
-use super::{Failure, plan_of, print, print_json, refused};
+use super::text::{columns, plain};
+use super::{Failure, Grant, plan_of, print, print_json, refused};
 use crate::code;
 use crate::exit;
 use crate::worker::{Source, examine_once, load_once};
 
 /// Prints what is known of a component.
-pub(crate) fn inspect(worker: &Source, file: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let plan = plan_of(file)?;
+pub(crate) fn inspect(
+    worker: &Source,
+    file: &Path,
+    grants: &[Grant],
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let mut plan = plan_of(file)?;
+    for plugin in &mut plan.load.plugins {
+        for grant in grants {
+            grant.add_to(&mut plugin.grants);
+        }
+    }
     let loaded = load_once(worker, &plan).map_err(|error| refused(error, file))?;
     let code = loaded.codes.by_digest.into_iter().next();
     let (Some(plugin), Some((sha256, code))) = (loaded.plugins.first(), code) else {
@@ -127,7 +137,11 @@ fn render(inspected: &Inspected<'_>) -> String {
     );
     let mut text = columns(&rows);
     if let Some(schema) = &plugin.settings_schema {
-        text += &format!("settings, as JSON Schema:\n{schema:#}\n");
+        text += "settings, as JSON Schema:\n";
+        for line in format!("{schema:#}").lines() {
+            text += &plain(line);
+            text.push('\n');
+        }
     }
     text
 }
@@ -146,7 +160,12 @@ fn imported(import: &str) -> String {
 
 fn wished(wish: &Wish) -> String {
     let optional = if wish.optional { " (optional)" } else { "" };
-    format!("{} {}{optional}", wish.capability, wish.scope)
+    let granted = if wish.granted {
+        "granted"
+    } else {
+        "not granted"
+    };
+    format!("{} {}{optional}, {granted}", wish.capability, wish.scope)
 }
 
 #[cfg(test)]
@@ -206,8 +225,7 @@ mod tests {
             ..plugin()
         };
         let text = rendered(&plugin);
-        let expected =
-            "wishes    process nginx (optional)\n          this would grant it: permissions";
+        let expected = "wishes    process nginx (optional), not granted\n          this would grant it: permissions";
         assert!(text.contains(expected), "{text}");
     }
 

@@ -1,6 +1,6 @@
 //! What is refused at load, with which words.
 
-use mainstay_protocol::{LoadFault, Subject, ToWorker};
+use mainstay_protocol::{Grants, LoadFault, Subject, ToWorker};
 use serde_json::json;
 
 use mainstay_worker_tests::guest;
@@ -178,6 +178,44 @@ fn a_description_is_taken_over() {
     assert_eq!(described, ("toy".into(), "0.1.0".into(), "a toy".into()));
     let schema = plugins[0].settings_schema.clone().unwrap();
     assert_eq!(schema["properties"]["min"]["minimum"], 1);
+}
+
+#[test]
+fn a_wish_is_weighed_against_what_is_granted() {
+    // A description that is empty but for one wish, of which both texts stand on the second page.
+    let words = [
+        (44, 1200),
+        (48, 1),
+        (176, 65536),
+        (180, 5),
+        (184, 65541),
+        (188, 11),
+    ];
+    let stores = words
+        .map(|(at, word)| format!("(i32.store offset={at} (i32.const 1024) (i32.const {word}))"))
+        .concat();
+    let component = with_schema(
+        "probe10.0.0.5:80",
+        &format!("{stores} (i32.const 1024)"),
+        VALID,
+    );
+    let wish = |ports: &[u16]| {
+        let setup = Setup::with_check(&component).grants(Grants {
+            probe: mainstay_worker_tests::prober::grant(&["10.0.0.0/24"], ports),
+            ..Grants::default()
+        });
+        let (plugins, faults) = Worker::start().load(&setup);
+        assert_eq!(faults, []);
+        let [wish] = &plugins[0].wishes[..] else {
+            panic!("{plugins:?}")
+        };
+        assert_eq!((wish.capability.as_str(), wish.optional), ("probe", false));
+        assert_eq!(wish.scope, "10.0.0.5:80");
+        (wish.granted, wish.line.clone())
+    };
+    let line = r#"permissions.probe = { addresses = ["10.0.0.0/24"], ports = [443, 80] }"#;
+    assert_eq!(wish(&[443]), (false, Some(line.to_owned())));
+    assert_eq!(wish(&[80]), (true, None));
 }
 
 #[test]

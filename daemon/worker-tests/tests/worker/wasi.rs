@@ -161,7 +161,7 @@ fn wasi_sockets_reach_nothing_else_and_look_no_names_up() {
     assert_eq!(
         report.denied,
         [(
-            format!("wasi-sockets {at}"),
+            format!("wasi-sockets.connect {at}"),
             format!(
                 "permissions.wasi-sockets = {{ addresses = [\"127.0.0.2\", \"127.0.0.1\"], ports = [{port}] }}"
             )

@@ -61,7 +61,7 @@ fn may(grants: &Grants, tally: &Tally, address: SocketAddr, to: SocketAddrUse) -
         SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend => {
             if !granted {
                 let line = line(grants, peer, address.port());
-                tally.deny(format!("wasi-sockets {address}"), line);
+                tally.deny(format!("wasi-sockets.connect {address}"), line);
             }
             granted
         }
