@@ -179,6 +179,7 @@ impl Bounded for Usage {
             memory_peak,
             overruns: _,
             host_calls,
+            call_times,
             denied,
         } = self;
         subject.check()?;
@@ -191,7 +192,12 @@ impl Bounded for Usage {
                 .iter()
                 .try_for_each(|(name, _)| text(what, name, KEY))?;
         }
-        Ok(())
+        if call_times.len() > FEW {
+            return Err(OutOfBounds("call-times"));
+        }
+        call_times
+            .iter()
+            .try_for_each(|(name, _)| text("call-times", name, KEY))
     }
 }
 

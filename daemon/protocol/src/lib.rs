@@ -74,4 +74,4 @@ pub const CODE_LIMIT: u64 = 256 << 20;
 pub const COMPILER_SECONDS: u64 = 120;
 
 /// Version of the frames. Both ends refuse any other.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;

@@ -25,6 +25,8 @@ pub struct Usage {
     pub overruns: u64,
     /// Calls of the host, by interface.
     pub host_calls: Vec<(String, u64)>,
+    /// How long the host took for them, by interface.
+    pub call_times: Vec<(String, Times)>,
     /// Calls that were denied, by interface.
     pub denied: Vec<(String, u64)>,
 }

@@ -185,6 +185,14 @@ impl Snapshot {
                 let calls = used.host_calls.iter();
                 calls.map(move |(name, count)| (with(&labels, "interface", name), *count))
             }),
+        )?;
+        out.histograms(
+            "plugin_host_call_seconds",
+            "Duration of calls of the host",
+            uses().flat_map(|(labels, used)| {
+                let times = used.call_times.iter();
+                times.map(move |(name, times)| (with(&labels, "interface", name), times))
+            }),
         )
     }
 

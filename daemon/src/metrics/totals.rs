@@ -45,6 +45,7 @@ pub(super) struct Use {
     pub(super) memory_peak: u64,
     pub(super) overruns: u64,
     pub(super) host_calls: BTreeMap<String, u64>,
+    pub(super) call_times: BTreeMap<String, Times>,
     pub(super) denied: BTreeMap<String, u64>,
     /// Of the last report.
     pub(super) metrics: Vec<Metric>,
@@ -133,6 +134,12 @@ impl Totals {
         counted.memory_peak = counted.memory_peak.max(usage.memory_peak);
         counted.overruns = counted.overruns.saturating_add(usage.overruns);
         count(&mut counted.host_calls, usage.host_calls);
+        let call_times = &mut counted.call_times;
+        for (name, times) in usage.call_times {
+            if may_count(call_times, &name) {
+                call_times.entry(name).or_default().merge(&times);
+            }
+        }
         count(&mut counted.denied, usage.denied);
     }
 
@@ -181,13 +188,16 @@ impl Plugin {
     }
 }
 
+/// Whether an interface is counted already, or may be from now on.
+fn may_count<T>(counts: &BTreeMap<String, T>, name: &str) -> bool {
+    let plain =
+        (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    counts.contains_key(name) || (plain && counts.len() < INTERFACES)
+}
+
 fn count(counts: &mut BTreeMap<String, u64>, more: Vec<(String, u64)>) {
-    let plain = |name: &str| {
-        (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
-    };
     for (name, more) in more {
-        let known = counts.contains_key(&name);
-        if known || (plain(&name) && counts.len() < INTERFACES) {
+        if may_count(counts, &name) {
             let count = counts.entry(name).or_default();
             *count = count.saturating_add(more);
         }
@@ -244,6 +254,10 @@ mod tests {
                 .iter()
                 .map(|(name, count)| ((*name).to_owned(), *count))
                 .collect(),
+            call_times: calls
+                .iter()
+                .map(|(name, _)| ((*name).to_owned(), Times::default()))
+                .collect(),
             denied: Vec::new(),
         }
     }
@@ -286,6 +300,7 @@ mod tests {
         assert_eq!((counters.uses.len(), counters.plugins.len()), (1, 1));
         let counted = counters.uses.values().next().unwrap();
         assert_eq!(counted.host_calls.len(), INTERFACES);
+        assert_eq!(counted.call_times.len(), INTERFACES);
         assert_eq!(counted.host_calls["process"], u64::MAX);
         assert_eq!(counted.overruns, u64::MAX);
     }

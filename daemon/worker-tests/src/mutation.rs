@@ -273,6 +273,7 @@ pub fn of_a_worker() -> Vec<FromWorker> {
             memory_peak: 1,
             overruns: 1,
             host_calls: vec![("log".to_owned(), 1)],
+            call_times: vec![("log".to_owned(), Times::default())],
             denied: vec![("probe".to_owned(), 1)],
         }),
         FromWorker::LogDropped { plugin, lines: 3 },

@@ -25,6 +25,7 @@ struct Counts {
     memory_peak: u64,
     overruns: u64,
     host_calls: BTreeMap<&'static str, u64>,
+    call_times: BTreeMap<&'static str, Times>,
     denied: BTreeMap<&'static str, u64>,
 }
 
@@ -48,9 +49,13 @@ impl Meter {
         }
         counts.memory_peak = counts.memory_peak.max(ending.tally.memory_peak());
         let Counts {
-            host_calls, denied, ..
+            host_calls,
+            call_times,
+            denied,
+            ..
         } = &mut *counts;
         ending.tally.add_calls(host_calls);
+        ending.tally.add_call_times(call_times);
         ending.tally.add_denials(denied);
     }
 
@@ -81,6 +86,9 @@ impl Meter {
             memory_peak: counts.memory_peak,
             overruns: counts.overruns,
             host_calls: listed(counts.host_calls),
+            call_times: (counts.call_times.into_iter())
+                .map(|(name, times)| (name.to_owned(), times))
+                .collect(),
             denied: listed(counts.denied),
         })
     }

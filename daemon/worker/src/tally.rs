@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use mainstay_protocol::Times;
 
 /// Kinds of denied calls that are kept; a guest can make up as many as it likes.
 const DENIED: usize = 64;
@@ -14,18 +16,22 @@ pub(crate) struct Tally {
     memory_peak: AtomicU64,
     memory_refused: AtomicBool,
     calls: Mutex<BTreeMap<&'static str, u64>>,
+    call_times: Mutex<BTreeMap<&'static str, Times>>,
     denied: Mutex<BTreeMap<String, String>>,
     denials: Mutex<BTreeMap<&'static str, u64>>,
     instantiated_in: OnceLock<Duration>,
 }
 
 impl Tally {
-    /// Counts a call of `interface.function` and returns how many there were, this one included.
-    pub(crate) fn call(&self, function: &'static str) -> u64 {
-        let mut calls = lock(&self.calls);
-        let count = calls.entry(function).or_default();
-        *count += 1;
-        *count
+    /// Counts a call of `interface.function`, which lasts until the answer is dropped: when the host
+    /// is done, or the run is cut off.
+    pub(crate) fn call(self: &Arc<Self>, function: &'static str) -> Call {
+        *lock(&self.calls).entry(function).or_default() += 1;
+        Call {
+            tally: self.clone(),
+            interface: interface(function),
+            began: Instant::now(),
+        }
     }
 
     /// Notes how long instantiation took.
@@ -43,6 +49,13 @@ impl Tally {
     pub(crate) fn add_calls(&self, to: &mut BTreeMap<&'static str, u64>) {
         for (function, count) in lock(&self.calls).iter() {
             *to.entry(interface(function)).or_default() += count;
+        }
+    }
+
+    /// Adds how long the host took for calls, by interface.
+    pub(crate) fn add_call_times(&self, to: &mut BTreeMap<&'static str, Times>) {
+        for (interface, times) in lock(&self.call_times).iter() {
+            to.entry(interface).or_default().merge(times);
         }
     }
 
@@ -107,6 +120,24 @@ impl Tally {
     #[must_use]
     pub(crate) fn denied(&self) -> Vec<(String, String)> {
         lock(&self.denied).clone().into_iter().collect()
+    }
+}
+
+/// A call of the host that goes on.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Call {
+    tally: Arc<Tally>,
+    interface: &'static str,
+    began: Instant,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let took = self.began.elapsed().as_micros();
+        let took = u64::try_from(took).unwrap_or(u64::MAX);
+        let mut times = lock(&self.tally.call_times);
+        times.entry(self.interface).or_default().add(took);
     }
 }
 

@@ -177,10 +177,11 @@ fn what_was_counted_is_in_a_text_that_a_strict_reader_takes() {
             ..Outcomes::default()
         },
         run: run.clone(),
-        instantiate: run,
+        instantiate: run.clone(),
         memory_peak: 4096,
         overruns: 7,
         host_calls: vec![("process".to_owned(), 3)],
+        call_times: vec![("process".to_owned(), run)],
         denied: vec![("probe".to_owned(), 1)],
     });
     totals.log_dropped("p", 9);
@@ -205,6 +206,13 @@ fn what_was_counted_is_in_a_text_that_a_strict_reader_takes() {
     assert_eq!(of("plugin_overruns_total", &[]), Some(7.0));
     assert_eq!(
         of("plugin_host_calls_total", &[("interface", "process")]),
+        Some(3.0)
+    );
+    assert_eq!(
+        of(
+            "plugin_host_call_seconds_count",
+            &[("interface", "process")]
+        ),
         Some(3.0)
     );
     assert_eq!(
@@ -242,10 +250,11 @@ fn a_worker_that_counts_nonsense_leaves_a_text_all_the_same() {
                 ..Outcomes::default()
             },
             run: run.clone(),
-            instantiate: run,
+            instantiate: run.clone(),
             memory_peak: u64::MAX,
             overruns: u64::MAX,
             host_calls: vec![("x\"} 1\n".to_owned(), 1)],
+            call_times: vec![("x\"} 1\n".to_owned(), run.clone()), ("y".to_owned(), run)],
             denied: vec![("y".to_owned(), u64::MAX)],
         });
     }

@@ -267,6 +267,11 @@ fn what_runs_came_to_is_told_now_and_then_and_not_with_each() {
     assert_eq!(c.run.counts.iter().sum::<u64>(), c.outcomes.ok);
     assert_eq!(c.instantiate.counts.iter().sum::<u64>(), c.outcomes.ok);
     assert_eq!(c.host_calls, [("budget".to_owned(), c.outcomes.ok)]);
+    let [(interface, times)] = &c.call_times[..] else {
+        panic!("{c:?}")
+    };
+    assert_eq!(interface, "budget");
+    assert_eq!(times.counts.iter().sum::<u64>(), c.outcomes.ok);
     assert_eq!(c.memory_peak, 2 << 16);
     assert!(near(d.outcomes.trap, traps), "{d:?}: {traps}");
     assert_eq!(d.outcomes.ok, 0);

@@ -5,7 +5,7 @@ use crate::bindings::budget;
 
 impl budget::Host for State {
     async fn remaining_ms(&mut self) -> u32 {
-        self.tally.call("budget.remaining-ms");
+        let _call = self.tally.call("budget.remaining-ms");
         u32::try_from(self.remaining().as_millis()).unwrap_or(u32::MAX)
     }
 }

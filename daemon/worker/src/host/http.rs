@@ -21,7 +21,7 @@ const METHOD: usize = 32;
 
 impl Host for State {
     async fn fetch(&mut self, request: Request) -> Result<Response, Error> {
-        self.tally.call("http.fetch");
+        let _call = self.tally.call("http.fetch");
         self.fetched += 1;
         let fetcher = self.fetcher("http", self.target);
         let request = checked(request, &fetcher)?;

@@ -147,12 +147,12 @@ impl RunLog {
 
 impl log::Host for State {
     async fn enabled(&mut self, _level: log::Level) -> bool {
-        self.tally.call("log.enabled");
+        let _call = self.tally.call("log.enabled");
         true
     }
 
     async fn write(&mut self, level: log::Level, message: String, fields: Vec<Attribute>) {
-        self.tally.call("log.write");
+        let _call = self.tally.call("log.write");
         let level = match level {
             log::Level::Trace => LogLevel::Trace,
             log::Level::Debug => LogLevel::Debug,

@@ -6,6 +6,7 @@ use super::proc_table::{self, Proc};
 use super::{Shared, State};
 use crate::bindings::process::{Error, Host, Info, RunState, Selector};
 use crate::grant_line::{self, ProcessKey};
+use crate::tally::Call;
 use crate::text::one_line;
 
 /// Calls of one run, at most.
@@ -17,7 +18,7 @@ const SELECTOR: usize = 4096;
 
 impl Host for State {
     async fn count(&mut self, selector: Selector) -> Result<u32, Error> {
-        self.may_ask("process.count", &selector)?;
+        let _call = self.may_ask("process.count", &selector)?;
         let mut count = 0;
         select(&self.shared.clone(), &selector, |_| {
             count += 1;
@@ -28,7 +29,7 @@ impl Host for State {
     }
 
     async fn find(&mut self, selector: Selector, limit: u32) -> Result<Vec<Info>, Error> {
-        self.may_ask("process.find", &selector)?;
+        let _call = self.may_ask("process.find", &selector)?;
         let limit = (limit as usize).min(LISTED);
         if limit == 0 {
             return Err(Error::InvalidQuery);
@@ -53,8 +54,8 @@ impl Host for State {
 }
 
 impl State {
-    fn may_ask(&mut self, function: &'static str, selector: &Selector) -> Result<(), Error> {
-        self.tally.call(function);
+    fn may_ask(&mut self, function: &'static str, selector: &Selector) -> Result<Call, Error> {
+        let call = self.tally.call(function);
         self.asked += 1;
         let (key, value) = key(selector);
         if value.is_empty() || value.len() > SELECTOR {
@@ -82,7 +83,7 @@ impl State {
         if self.asked > CALLS {
             return Err(Error::Unavailable);
         }
-        Ok(())
+        Ok(call)
     }
 }
 

@@ -70,10 +70,11 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Answered, Error>> + Send> {
-        self.fetcher.tally.call("wasi-http.handle");
+        let call = self.fetcher.tally.call("wasi-http.handle");
         self.sent += 1;
         let (fetcher, sent) = (self.fetcher.clone(), self.sent);
         Box::new(async move {
+            let _call = call;
             let request = whole(request, options.unwrap_or_default(), &fetcher).await?;
             if sent > fetch::PER_RUN {
                 return Err(Error::ConnectionLimitReached);

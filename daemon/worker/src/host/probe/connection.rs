@@ -118,7 +118,7 @@ impl Connection {
 
 impl HostConnection for State {
     async fn send(&mut self, this: Resource<Connection>, bytes: Vec<u8>) -> Result<(), Error> {
-        self.tally.call("probe.connection.send");
+        let _call = self.tally.call("probe.connection.send");
         check_length(&bytes)?;
         let turn = self.waiting_turn();
         let (connection, limit) = self.connection(&this)?;
@@ -131,7 +131,7 @@ impl HostConnection for State {
         max: u32,
         until: Option<Vec<u8>>,
     ) -> Result<Vec<u8>, Error> {
-        self.tally.call("probe.connection.receive");
+        let _call = self.tally.call("probe.connection.receive");
         if max == 0 {
             return Err(invalid("at most 0 bytes are none"));
         }
@@ -154,7 +154,7 @@ impl HostConnection for State {
         this: Resource<Connection>,
         tls: TlsOptions,
     ) -> Result<TlsInfo, Error> {
-        self.tally.call("probe.connection.start-tls");
+        let _call = self.tally.call("probe.connection.start-tls");
         let client = self.tls_client("probe.connection.start-tls", &tls)?;
         let turn = self.waiting_turn();
         let (connection, limit) = self.connection(&this)?;

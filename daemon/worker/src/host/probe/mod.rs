@@ -108,7 +108,7 @@ impl Host for State {
 
     async fn icmp_echo(&mut self, address: String, options: Options) -> Result<u64, Error> {
         let function = "probe.icmp-echo";
-        self.begin_probe(function);
+        let _call = self.begin_probe(function);
         let to = peer_address(&address).ok_or(Error::InvalidAddress)?;
         let origin = permission::origin(&options, to)?;
         self.may_echo(function, to)?;

@@ -13,12 +13,15 @@ use crate::bindings::network::Options;
 use crate::bindings::probe::Error;
 use crate::host::State;
 use crate::host::dial::Dial;
+use crate::tally::Call;
 use crate::text::one_line;
 use crate::turn::Turn;
 
 /// A probe that may be made.
 #[derive(Debug)]
 pub(super) struct Permitted {
+    /// Lasts as long as this.
+    _call: Call,
     /// The way to the peer.
     pub(super) dial: Dial,
     /// How long it may take.
@@ -37,7 +40,7 @@ impl State {
         to: &Endpoint,
         options: &Options,
     ) -> Result<Permitted, Error> {
-        self.begin_probe(function);
+        let call = self.begin_probe(function);
         let address = peer_address(&to.address).filter(|_| to.port != 0);
         let peer = SocketAddr::new(address.ok_or(Error::InvalidAddress)?, to.port);
         let origin = origin(options, peer.ip())?;
@@ -61,6 +64,7 @@ impl State {
             origin,
         };
         Ok(Permitted {
+            _call: call,
             dial,
             limit: self.time_for(options),
             turn: self.waiting_turn(),
@@ -84,9 +88,9 @@ impl State {
     }
 
     /// Counts a call.
-    pub(super) fn begin_probe(&mut self, function: &'static str) {
-        self.tally.call(function);
+    pub(super) fn begin_probe(&mut self, function: &'static str) -> Call {
         self.probed += 1;
+        self.tally.call(function)
     }
 
     /// Whether the source and the mark are granted.
