@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use mainstay_core::status::CheckStatus;
+use serde::Serialize;
 
 use super::super::{ask, misunderstood};
 use super::text::columns;
@@ -18,26 +19,52 @@ pub(crate) fn list(runtime_dir: &Path, json: bool) -> Result<ExitCode, Failure> 
     let Response::Status(document) = ask(runtime_dir, &Request::Status, exit::UNAVAILABLE)? else {
         return Err(misunderstood());
     };
+    let listed: Vec<Listed> = (document.plugins.into_iter())
+        .map(|plugin| {
+            let now = code::digest(&plugin.served.file);
+            Listed::of(plugin, now)
+        })
+        .collect();
     if json {
-        return print_json(&document.plugins);
+        return print_json(&listed);
     }
-    print(&render(
-        &document.plugins,
-        &document.engine.checks,
-        |plugin| code::digest(&plugin.served.file),
-    ))
+    print(&render(&listed, &document.engine.checks))
 }
 
-/// `now` is the digest of what stands in the place of a plugin's file now.
-fn render(
-    plugins: &[PluginStatus],
-    checks: &[CheckStatus],
-    now: impl Fn(&PluginStatus) -> Result<String, FileError>,
-) -> String {
+/// A plugin, and what has become of its file.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Listed {
+    #[serde(flatten)]
+    plugin: PluginStatus,
+    /// Why what is in the place of its file now is not what was loaded; nothing when it is.
+    file_differs: Option<String>,
+}
+
+impl Listed {
+    /// `now` is the digest of what stands in the place of the plugin's file now.
+    fn of(plugin: PluginStatus, now: Result<String, FileError>) -> Self {
+        let file_differs = match now {
+            Ok(digest) if digest == plugin.served.sha256 => None,
+            Ok(_) => Some("the file has changed; a reload would load it".to_owned()),
+            Err(error) => Some(format!("{error}; what was loaded goes on")),
+        };
+        Self {
+            plugin,
+            file_differs,
+        }
+    }
+}
+
+fn render(plugins: &[Listed], checks: &[CheckStatus]) -> String {
     let heading = ["PLUGIN", "VERSION", "ROLES", "STATE", "SHA256", "FILE"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let mut notes = String::new();
-    for plugin in plugins {
+    for Listed {
+        plugin,
+        file_differs,
+    } in plugins
+    {
         let served = &plugin.served;
         rows.push(vec![
             plugin.name.clone(),
@@ -51,10 +78,8 @@ fn render(
             let name = super::text::plain(&plugin.name);
             notes += &format!("\n{name}: {}\n", super::text::plain(text));
         };
-        match now(plugin) {
-            Ok(digest) if digest == served.sha256 => {}
-            Ok(_) => note("the file has changed; a reload would load it"),
-            Err(error) => note(&format!("{error}; what was loaded goes on")),
+        if let Some(how) = file_differs {
+            note(how);
         }
         let plugin_name = config::plugin_name(&plugin.name);
         for check in checks.iter().filter(|check| check.plugin == plugin_name) {
@@ -129,11 +154,18 @@ mod tests {
             errors: 5,
             last_run_seconds: 0.0,
         };
-        let text = render(&plugins, &[resting], |plugin| match plugin.name.as_str() {
-            "same" => Ok("ab".repeat(32)),
-            "changed" => Ok("cd".repeat(32)),
-            _ => Err(FileError::Missing(plugin.served.file.clone())),
+        let listed = plugins.map(|plugin| {
+            let now = match plugin.name.as_str() {
+                "same" => Ok("ab".repeat(32)),
+                "changed" => Ok("cd".repeat(32)),
+                _ => Err(FileError::Missing(plugin.served.file.clone())),
+            };
+            Listed::of(plugin, now)
         });
+        let text = render(&listed, &[resting]);
+        let differs = listed.map(|one| serde_json::to_value(one).unwrap()["file-differs"].clone());
+        assert_eq!(differs[0], serde_json::Value::Null);
+        assert_eq!(differs[1], "the file has changed; a reload would load it");
         assert!(
             text.contains("same     1.2.3    check  running  abababababab  /p/same\n"),
             "{text}"
