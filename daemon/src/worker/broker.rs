@@ -84,7 +84,8 @@ impl Broker {
         self.askers = Asker::all(load);
     }
 
-    /// Takes a question. Its answer comes from [`Self::answered`], or at once when there is none.
+    /// Takes a question. Its answer comes from [`Self::answered`], or at once when there is none. A worker that has so
+    /// many sockets `untaken` gets no more of them: they are descriptors of the daemon until then.
     ///
     /// # Errors
     /// [`ConnectionError::Flood`] when no worker in its right mind would ask as often.
@@ -93,6 +94,7 @@ impl Broker {
         id: u64,
         plugin: &str,
         question: Question,
+        untaken: usize,
         now: Instant,
     ) -> Result<Option<Reply>, ConnectionError> {
         let refused = |refusal| {
@@ -106,7 +108,8 @@ impl Broker {
         if asked > 4 * QUESTIONS_A_SECOND {
             return Err(ConnectionError::Flood);
         }
-        if asked > 2 * QUESTIONS_A_SECOND || self.under_way.len() >= QUESTIONS_AT_ONCE {
+        let waiting = self.under_way.len() + untaken;
+        if asked > 2 * QUESTIONS_A_SECOND || waiting >= QUESTIONS_AT_ONCE {
             return refused(Refusal::Busy);
         }
         let Some(asker) = self.askers.get(plugin) else {
@@ -213,7 +216,9 @@ impl Worker {
             else {
                 return Ok(Some(message));
             };
-            let reply = self.broker.ask(id, &plugin, question, Instant::now())?;
+            let untaken = self.connection.carrying();
+            let now = Instant::now();
+            let reply = self.broker.ask(id, &plugin, question, untaken, now)?;
             if let Some(reply) = reply {
                 reply.send(&mut self.connection)?;
             }

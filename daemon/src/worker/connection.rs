@@ -34,6 +34,9 @@ pub(super) struct Connection {
     /// That of the message that came last.
     carried: Option<OwnedFd>,
     outgoing: VecDeque<Outgoing>,
+    /// Bytes of those frames, and how many of them still carry a descriptor.
+    waiting: usize,
+    carrying: usize,
 }
 
 /// A frame that the socket did not take yet.
@@ -68,6 +71,8 @@ impl Connection {
             descriptors: Descriptors::default(),
             carried: None,
             outgoing: VecDeque::new(),
+            waiting: 0,
+            carrying: 0,
         })
     }
 
@@ -120,16 +125,22 @@ impl Connection {
         carried: Option<OwnedFd>,
     ) -> Result<(), ConnectionError> {
         let bytes = frame::encode(message)?;
-        let waiting: usize = self.outgoing.iter().map(|frame| frame.bytes.len()).sum();
-        if waiting + bytes.len() > OUTGOING_LIMIT {
+        if self.waiting + bytes.len() > OUTGOING_LIMIT {
             return Err(ConnectionError::Behind);
         }
+        self.waiting += bytes.len();
+        self.carrying += usize::from(carried.is_some());
         self.outgoing.push_back(Outgoing {
             bytes,
             sent: 0,
             carried,
         });
         self.write()
+    }
+
+    /// Descriptors that wait for the worker to take them.
+    pub(super) fn carrying(&self) -> usize {
+        self.carrying
     }
 
     /// What the message that came last has carried.
@@ -228,12 +239,13 @@ impl Connection {
             match result {
                 Ok(sent) => {
                     frame.sent += sent;
-                    frame.carried = None;
+                    self.carrying -= usize::from(frame.carried.take().is_some());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
             }
             if frame.sent == frame.bytes.len() {
+                self.waiting -= frame.bytes.len();
                 self.outgoing.pop_front();
             }
         }

@@ -1,5 +1,6 @@
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 
 use mainstay_protocol::{
     CheckSpec, Grants, HttpGrant, Limits, Origin, PluginSpec, ProbeGrant, SocketRequest, Transport,
@@ -64,7 +65,7 @@ fn socket(to: impl Into<SocketAddr>, source: Option<IpAddr>) -> Question {
 }
 
 async fn ask(broker: &mut Broker, plugin: &str, question: Question) -> Reply {
-    match broker.ask(1, plugin, question, Instant::now()).unwrap() {
+    match broker.ask(1, plugin, question, 0, Instant::now()).unwrap() {
         Some(reply) => reply,
         None => broker.answered().await,
     }
@@ -182,7 +183,7 @@ async fn too_many_questions_are_answered_busy_and_a_flood_ends_the_worker() {
     let mut taken = 0;
     let mut busy = 0;
     loop {
-        match broker.ask(1, "p", socket(([127, 0, 0, 2], 80), None), now) {
+        match broker.ask(1, "p", socket(([127, 0, 0, 2], 80), None), 0, now) {
             Ok(None) => taken += 1,
             Ok(Some(reply)) => {
                 assert_eq!(reply.answer, Err(Refusal::Busy));
@@ -194,6 +195,31 @@ async fn too_many_questions_are_answered_busy_and_a_flood_ends_the_worker() {
     }
     assert_eq!(taken, QUESTIONS_AT_ONCE);
     assert_eq!(taken + busy, 4 * QUESTIONS_A_SECOND as usize);
+}
+
+#[tokio::test]
+async fn sockets_that_the_worker_does_not_take_do_not_pile_up() {
+    let listener = TcpListener::bind((local(), 0)).unwrap();
+    let to = listener.local_addr().unwrap();
+    let mut broker = broker(1, Some(to));
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut connection = Connection::new(ours).unwrap();
+    let mut busy = 0;
+    for id in 0..1000 {
+        let untaken = connection.carrying();
+        let asked = broker.ask(id, "q", socket(to, None), untaken, Instant::now());
+        let reply = match asked.unwrap() {
+            Some(reply) => {
+                assert_eq!(reply.answer, Err(Refusal::Busy));
+                busy += 1;
+                reply
+            }
+            None => broker.answered().await,
+        };
+        reply.send(&mut connection).unwrap();
+    }
+    assert!(busy > 0);
+    assert!(connection.carrying() <= QUESTIONS_AT_ONCE);
 }
 
 /// Plugin `p` with these URLs, for requests from 127.0.0.1.
