@@ -54,13 +54,14 @@ struct Grid {
 impl Grid {
     /// The first tick after `now`, and how many were passed over since `last`.
     fn next(self, last: Instant, now: Instant) -> (Instant, u32) {
-        let index = |at: Instant| {
-            at.saturating_duration_since(self.origin).as_nanos() / self.interval.as_nanos()
-        };
-        let missed = index(now) - index(last);
-        let next = u32::try_from(index(now) + 1).unwrap_or(u32::MAX);
+        let interval = self.interval.as_nanos();
+        let since = |at: Instant| at.saturating_duration_since(self.origin).as_nanos();
+        let missed = since(now) / interval - since(last) / interval;
+        // Less than the interval, which is at most a year.
+        let passed = u64::try_from(since(now) % interval).unwrap_or(0);
+        let tick = now.max(self.origin) - Duration::from_nanos(passed);
         (
-            self.origin + self.interval.saturating_mul(next),
+            tick + self.interval,
             u32::try_from(missed).unwrap_or(u32::MAX),
         )
     }
@@ -272,6 +273,15 @@ mod tests {
         assert_eq!(grid.next(at(2.0), at(2.0)), (at(4.0), 0));
         assert_eq!(grid.next(at(2.0), at(4.0)), (at(6.0), 1));
         assert_eq!(grid.next(at(2.0), at(9.9)), (at(10.0), 3));
+    }
+
+    #[test]
+    fn the_grid_goes_on_for_years() {
+        let origin = Instant::now();
+        let interval = Duration::from_millis(10);
+        let grid = Grid { origin, interval };
+        let now = origin + Duration::from_secs(2 * 366 * 86_400);
+        assert_eq!(grid.next(now, now), (now + interval, 0));
     }
 
     #[test]
