@@ -58,9 +58,28 @@ pub(super) async fn read(
     Ok(reply)
 }
 
-/// Where a byte string that is not empty begins.
+/// Where a byte string begins. In a time in proportion to both: the plugin and its peer choose them, and everybody
+/// waits for the answer.
 pub(super) fn find(bytes: &[u8], sought: &[u8]) -> Option<usize> {
-    bytes
-        .windows(sought.len())
-        .position(|window| window == sought)
+    memchr::memmem::find(bytes, sought)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_search_takes_no_longer_for_what_looks_alike() {
+        let bytes = vec![b'a'; BYTES];
+        let mut sought = vec![b'a'; BYTES / 2];
+        sought.push(b'b');
+        let begin = Instant::now();
+        // Window by window they take a minute, and else a fraction of a second.
+        for _ in 0..1000 {
+            assert_eq!(find(&bytes, &sought), None);
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20));
+    }
 }
