@@ -217,9 +217,13 @@ impl UrlPrefix {
     }
 }
 
-/// Whether the path of one host looks like the length of a network's prefix.
+/// Whether the path of one host looks like the length of a network's prefix, with or without a port.
 fn looks_like_a_network(path: &str) -> bool {
-    path.trim_matches('/').parse::<u8>().is_ok()
+    let first = path.split('/').nth(1).unwrap_or_default();
+    match first.split_once(':') {
+        Some((length, _)) => length.bytes().all(|byte| byte.is_ascii_digit()),
+        None => path.trim_matches('/').parse::<u8>().is_ok(),
+    }
 }
 
 impl fmt::Display for UrlPrefix {
@@ -433,8 +437,8 @@ pub enum UrlError {
     /// A prefix with a query.
     #[error("a grant goes by the path and has no query")]
     Query,
-    /// `http://10.0.0.0/24`
-    #[error("a network needs its port: http://10.0.0.0/24:80/")]
+    /// `http://10.0.0.0/24`, `http://10.0.0.0/33:80/`
+    #[error("a network is written with its length and its port: http://10.0.0.0/24:80/")]
     NetworkWithoutPort,
 }
 

@@ -238,6 +238,9 @@ fn what_is_no_prefix_says_why() {
     for (text, error) in [
         ("http://10.0.0.0/24", UrlError::NetworkWithoutPort),
         ("http://10.0.0.0/24/", UrlError::NetworkWithoutPort),
+        ("http://10.0.0.0/33:80/", UrlError::NetworkWithoutPort),
+        ("http://10.0.0.0/24:0/", UrlError::NetworkWithoutPort),
+        ("http://[2001:db8::]/129:80/x", UrlError::NetworkWithoutPort),
         ("http://a/?x=1", UrlError::Query),
         ("http://10.0.0.0/24:80/?x", UrlError::Query),
         ("http://10.0.0.0/24:80/../x", UrlError::Path),

@@ -347,7 +347,7 @@ fn a_url_or_a_directory_that_cannot_be_granted_says_what_to_write() {
     for (permissions, expected) in [
         (
             "http = { urls = [\"http://10.0.0.0/24\"] }",
-            format!("http.urls[0]: \"http://10.0.0.0/24\" is no URL to grant: a network needs its port: http://10.0.0.0/24:80/{url}"),
+            format!("http.urls[0]: \"http://10.0.0.0/24\" is no URL to grant: a network is written with its length and its port: http://10.0.0.0/24:80/{url}"),
         ),
         (
             "wasi-http = { urls = [\"www.example.com\"] }",
