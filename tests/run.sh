@@ -44,7 +44,7 @@ fi
 networks=(--package mainstay-kernel --package mainstay-lab)
 
 status=0
-plugins=(--exclude mainstay-misbehaving --exclude mainstay-asker --exclude mainstay-prober)
+plugins=(--exclude mainstay-misbehaving --exclude mainstay-asker --exclude mainstay-prober --exclude mainstay-golden)
 step "${nextest[@]}" --workspace --exclude mainstay-worker "${networks[@]/package/exclude}" "${plugins[@]}" || status=1
 step cargo test --quiet --doc --workspace --exclude mainstay-worker "${plugins[@]}" || status=1
 step "${nextest[@]}" --release --package mainstay-worker || status=1

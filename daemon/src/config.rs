@@ -23,6 +23,7 @@ mod problem;
 mod readers;
 mod router;
 pub(crate) mod search;
+pub(crate) mod secrets;
 mod source;
 mod stock;
 mod table;
@@ -210,7 +211,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
     let mut directories: Vec<PathBuf> = table.directory.iter().cloned().collect();
     directories.extend(options.plugin_directories.iter().cloned());
     let stock = Stock::read(&directories, problems);
-    let declared = plugin::read_all(tables.plugins);
+    let declared = plugin::read_all(tables.plugins, options);
     let mut plugins = Plugins::new(table, directories, declared, stock);
 
     // Names first: a router may track a check that has a fault of its own.
@@ -245,6 +246,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
         .collect();
 
     let max_concurrent_runs = plugins.max_concurrent_runs();
+    let unstable = plugins.unstable();
     let plugins = plugins.finish();
     for spec in &plugins.specs {
         let warning = plugins.places.get(&spec.name).and_then(|place| {
@@ -262,6 +264,7 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
             load: Load {
                 generation: 0,
                 max_concurrent_runs,
+                unstable,
                 plugins: plugins.specs,
                 checks: checks.iter().map(|check| check.worker.clone()).collect(),
                 hooks: hooks.into_iter().map(|hook| hook.worker).collect(),

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod control;
 pub(crate) mod exit;
 pub(crate) mod hooks;
+pub(crate) mod keeping;
 pub(crate) mod logging;
 pub(crate) mod manifest;
 pub(crate) mod metrics;

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use mainstay_protocol::Wish;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use broker::{Means, Routers};
 pub(crate) use once::{compile_once, examine_once, load_once, run_once};
 pub(crate) use process::find as find_program;
 pub(crate) use source::Source;

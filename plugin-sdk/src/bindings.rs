@@ -15,6 +15,7 @@ pub mod host {
     wit_bindgen::generate!({
         path: "../wit",
         world: "mainstay:plugin/host",
+        features: ["service-manager"],
         generate_unused_types: true,
         additional_derives: [PartialEq],
     });

@@ -36,7 +36,8 @@
 //! ```
 //!
 //! A plugin has no files, no sockets and no clock that matters: what it may ask is in [`process`], [`probe`], [`http`],
-//! [`log`] and [`budget`], and each call is checked against its permissions. Each run is a fresh instance with a deadline.
+//! [`log`], [`budget`], [`secrets`], [`state`], [`routers`], [`services`] and [`fifo`], and each call is checked against
+//! its permissions. Each run is a fresh instance with a deadline.
 //!
 //! On targets other than WebAssembly everything compiles and the host functions panic, so that whatever a plugin decides
 //! can be tested with `cargo test` as long as the test makes no such call.
@@ -49,6 +50,7 @@ pub mod budget;
 pub mod check;
 mod error;
 mod export;
+pub mod fifo;
 pub mod hook;
 pub mod http;
 pub mod lifecycle;
@@ -57,8 +59,13 @@ pub mod prelude;
 pub mod probe;
 pub mod process;
 mod report;
+pub mod routers;
+pub mod secrets;
+pub mod services;
 mod settings;
 mod span;
+pub mod state;
+pub mod units;
 
 pub use bindings::host::mainstay::plugin::common::{
     Attribute, Endpoint, Family, Metric, MetricKind, PluginError, Protocol, RouterState,

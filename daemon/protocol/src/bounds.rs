@@ -206,6 +206,7 @@ impl Bounded for Load {
         let Self {
             generation: _,
             max_concurrent_runs,
+            unstable,
             plugins,
             checks,
             hooks,
@@ -216,6 +217,7 @@ impl Bounded for Load {
             0,
             MANY as u64,
         )?;
+        texts("unstable", unstable, FEW, NAME)?;
         list("plugins", plugins, MANY)?;
         list("checks", checks, MANY)?;
         list("hooks", hooks, MANY)
@@ -227,6 +229,7 @@ impl Bounded for PluginSpec {
         text("plugin", &self.name, NAME)?;
         text("code", &self.code, NAME)?;
         document("grants", &self.grants)?;
+        document("secrets", &self.secrets)?;
         let Limits {
             memory,
             log_lines_per_minute: _,

@@ -32,7 +32,9 @@
 
 mod address;
 mod bounds;
+mod bytes;
 pub mod carrier;
+mod data;
 pub mod frame;
 pub mod in_flight;
 mod message;
@@ -41,18 +43,23 @@ mod probe_rules;
 mod question;
 mod rate;
 mod sealed;
+mod secret;
 mod unknown_key;
 mod url;
 mod usage;
 
 pub use address::{canonical, opens, peer_address, special_range};
 pub use bounds::{Bounded, OutOfBounds};
+pub use bytes::Blob;
+pub use data::{PipeAnswer, RouterRecord, STATE_KEYS, StateAnswer, StateCall, is_key};
 pub use message::{
     Anatomy, CheckChange, CheckSpec, CompileFault, DaemonPhase, Event, EventPayload, Fault,
     FaultKind, FromWorker, HookSpec, Load, LoadFault, LogLevel, Metric, Outcome, PluginInfo,
     Report, RouterTransition, Run, RunReport, Status, Subject, ToWorker, WeightChange, Wish,
 };
-pub use plugin::{Grants, HttpGrant, Limits, PluginSpec, ProbeGrant, ProcessGrant};
+pub use plugin::{
+    Grants, HttpGrant, Limits, PluginSpec, ProbeGrant, ProcessGrant, SecretGrant, StateGrant,
+};
 pub use probe_rules::ProbeRules;
 pub use question::{
     Answer, EchoRequest, Origin, QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Question, Refusal,
@@ -60,6 +67,7 @@ pub use question::{
 };
 pub use rate::Rate;
 pub use sealed::{Blank, Sealed, SealedError};
+pub use secret::{SECRET_LIMIT, SECRETS_LIMIT, Secret, SecretBytes};
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 pub use url::{HttpUrl, LONGEST_URL, UrlError, UrlHost, UrlHosts, UrlPrefix};
 pub use usage::{Outcomes, TIME_BOUNDS_US, Times, Usage};
@@ -74,4 +82,4 @@ pub const CODE_LIMIT: u64 = 256 << 20;
 pub const COMPILER_SECONDS: u64 = 120;
 
 /// Version of the frames. Both ends refuse any other.
-pub const VERSION: u32 = 9;
+pub const VERSION: u32 = 10;

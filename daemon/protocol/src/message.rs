@@ -59,6 +59,8 @@ pub struct Load {
     pub generation: u64,
     /// Runs at the same time, at most.
     pub max_concurrent_runs: u32,
+    /// Features of the contract that plugins may import although they are `@unstable`.
+    pub unstable: Vec<String>,
     /// The components.
     pub plugins: Vec<PluginSpec>,
     /// Uses of plugins as checks.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::question::Origin;
+use crate::secret::Secret;
 use crate::url::UrlPrefix;
 
 /// One component to load.
@@ -20,6 +21,8 @@ pub struct PluginSpec {
     pub grants: Grants,
     /// What one run may use.
     pub limits: Limits,
+    /// The secrets that it is granted, with their values.
+    pub secrets: Vec<Secret>,
 }
 
 /// What a plugin may do. The default denies everything.
@@ -38,6 +41,47 @@ pub struct Grants {
     pub wasi_sockets: ProbeGrant,
     /// `permissions.files`: directories that may be read with all that is in them; absolute paths.
     pub files: Vec<PathBuf>,
+    /// `permissions.secrets`: what it may ask for; the values are in [`PluginSpec::secrets`].
+    pub secrets: Vec<SecretGrant>,
+    /// `permissions.state`.
+    pub state: Option<StateGrant>,
+    /// `permissions.routers`: whether it may read the state of the virtual routers.
+    pub routers: bool,
+    /// `permissions.services`: whether it may read the state of the virtual services.
+    pub services: bool,
+    /// `permissions.units`: systemd units whose state it may ask for.
+    pub units: Vec<String>,
+    /// `permissions.fifo`: named pipes that it may write to; absolute paths.
+    pub fifo: Vec<PathBuf>,
+}
+
+/// A secret that a plugin may ask for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SecretGrant {
+    /// Its name, and that of the systemd credential unless there is a file.
+    pub name: String,
+    /// The file that holds it.
+    pub file: Option<PathBuf>,
+}
+
+/// How much a plugin may have kept.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct StateGrant {
+    /// Keys and values together, in bytes.
+    pub size: u64,
+    /// Whether it outlives the daemon.
+    pub persist: bool,
+}
+
+impl Default for StateGrant {
+    fn default() -> Self {
+        Self {
+            size: 64 << 10,
+            persist: false,
+        }
+    }
 }
 
 /// Which processes a plugin may see.

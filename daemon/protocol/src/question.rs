@@ -7,6 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::{PipeAnswer, RouterRecord, StateAnswer, StateCall};
+
 /// Questions that wait for their answers at the same time, at most; the daemon answers more with [`Refusal::Busy`].
 pub const QUESTIONS_AT_ONCE: usize = 64;
 
@@ -30,6 +32,19 @@ pub enum Question {
     },
     /// One ICMP echo. Needs `probe`.
     Echo(EchoRequest),
+    /// What is kept for the plugin. Needs `state`.
+    State(StateCall),
+    /// The virtual routers, all or those of one name. Needs `routers`.
+    Routers(Option<String>),
+    /// A line for a named pipe. Needs `fifo`.
+    Pipe {
+        /// The pipe, as the grant names it.
+        path: String,
+        /// Without its line break.
+        line: String,
+    },
+    /// The state of a systemd unit. Needs `units`.
+    Unit(String),
 }
 
 /// A socket that is connected, or on its way to be: an end in time is for the worker to see to.
@@ -112,6 +127,14 @@ pub enum Answer {
         /// In microseconds.
         round_trip_us: u64,
     },
+    /// To [`Question::State`].
+    State(StateAnswer),
+    /// To [`Question::Routers`].
+    Routers(Vec<RouterRecord>),
+    /// To [`Question::Pipe`].
+    Pipe(PipeAnswer),
+    /// To [`Question::Unit`]: its `ActiveState`; nothing when there is no such unit.
+    Unit(Option<String>),
 }
 
 /// Why the daemon gives nothing.

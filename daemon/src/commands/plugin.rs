@@ -54,6 +54,7 @@ fn plan_of(file: &Path) -> Result<Plan, Failure> {
         code: digest.clone(),
         grants: mainstay_protocol::Grants::default(),
         limits: mainstay_protocol::Limits::default(),
+        secrets: Vec::new(),
     };
     let file = ComponentFile {
         path: file.to_owned(),
@@ -63,6 +64,8 @@ fn plan_of(file: &Path) -> Result<Plan, Failure> {
         load: Load {
             generation: 0,
             max_concurrent_runs: 1,
+            // Who tries a plugin decides by what he grants.
+            unstable: vec!["service-manager".to_owned()],
             plugins: vec![spec],
             checks: Vec::new(),
             hooks: Vec::new(),

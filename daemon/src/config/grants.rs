@@ -5,13 +5,20 @@ use std::path::{Component, Path, PathBuf};
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use mainstay_protocol::{Grants, HttpGrant, ProbeGrant, ProcessGrant, UrlPrefix};
+use mainstay_protocol::{
+    Grants, HttpGrant, ProbeGrant, ProcessGrant, Secret, StateGrant, UrlPrefix,
+};
 
 use super::table::Table;
 use super::value::Value;
+use super::{Options, secrets};
 
-/// Reads a table of permissions. Everything absent is denied.
-pub(super) fn read(mut table: Table<'_>) -> Grants {
+/// The least and the most that a plugin may have kept: what fits into one frame.
+const STATE: [ByteSize; 2] = [ByteSize::b(64), ByteSize::kib(128)];
+
+/// Reads a table of permissions, and the secrets that it names. Everything absent is denied.
+pub(super) fn read(mut table: Table<'_>, options: &Options) -> (Grants, Vec<Secret>) {
+    let (secret_grants, secrets) = secrets::read(&mut table, options);
     let grants = Grants {
         process: table.take_table("process").map(process).unwrap_or_default(),
         probe: table.take_table("probe").map(probe).unwrap_or_default(),
@@ -22,9 +29,32 @@ pub(super) fn read(mut table: Table<'_>) -> Grants {
             .map(sockets)
             .unwrap_or_default(),
         files: table.take_list("files", directory),
+        secrets: secret_grants,
+        state: table.take_table("state").map(state),
+        routers: flag(&mut table, "routers"),
+        services: flag(&mut table, "services"),
+        units: table.take_list("units", unit),
+        fifo: table.take_list("fifo", Value::path),
     };
     table.finish();
-    grants
+    (grants, secrets)
+}
+
+fn flag(table: &mut Table<'_>, key: &'static str) -> bool {
+    let flag = table.take(key).and_then(|value| value.flag());
+    flag.unwrap_or(false)
+}
+
+fn state(mut table: Table<'_>) -> StateGrant {
+    let default = StateGrant::default();
+    let size = table.take("size");
+    let size = size.and_then(|value| value.size(STATE[0]..=STATE[1]));
+    let grant = StateGrant {
+        size: size.unwrap_or(default.size),
+        persist: flag(&mut table, "persist"),
+    };
+    table.finish();
+    grant
 }
 
 /// An address or a network, in the form in which the worker reads it.
@@ -183,6 +213,36 @@ fn filled_text(value: &Value<'_>) -> Option<String> {
     let text = value.text()?;
     if text.is_empty() {
         value.spot.error("this is empty", None);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// The whole name of a systemd unit, with its type: what is asked for has to be the same.
+fn unit(value: &Value<'_>) -> Option<String> {
+    const TYPES: [&str; 11] = [
+        "automount",
+        "device",
+        "mount",
+        "path",
+        "scope",
+        "service",
+        "slice",
+        "socket",
+        "swap",
+        "target",
+        "timer",
+    ];
+    let text = value.text()?;
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b":_.\\@-".contains(&c);
+    let typed = text
+        .rsplit_once('.')
+        .is_some_and(|(name, kind)| !name.is_empty() && TYPES.contains(&kind));
+    if !typed || text.len() > 255 || !text.bytes().all(plain) {
+        value.spot.error(
+            format!("\"{}\" is no unit of systemd", text.escape_default()),
+            Some("the whole name of one, such as \"nginx.service\"".to_owned()),
+        );
         return None;
     }
     Some(text.to_owned())

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use mainstay_protocol::{Grants, Limits};
+use mainstay_protocol::{Grants, Limits, SECRETS_LIMIT, Secret};
 
+use super::Options;
 use super::digest;
 use super::grants;
 use super::names::Unique;
@@ -20,7 +21,12 @@ pub(super) struct PluginsTable {
     pub(super) require_sha256: bool,
     /// Runs at the same time, at most.
     pub(super) max_concurrent_runs: u32,
+    /// Features of the contract that plugins may use although they are not stable.
+    pub(super) unstable: Vec<String>,
 }
+
+/// The one feature of the contract that is not stable yet.
+const UNITS: &str = "service-manager";
 
 impl Default for PluginsTable {
     fn default() -> Self {
@@ -28,6 +34,7 @@ impl Default for PluginsTable {
             directory: None,
             require_sha256: false,
             max_concurrent_runs: 4,
+            unstable: Vec::new(),
         }
     }
 }
@@ -46,6 +53,10 @@ impl PluginsTable {
                 .take("max-concurrent-runs")
                 .and_then(|value| value.number(1..=64))
                 .unwrap_or(default.max_concurrent_runs),
+            unstable: table.take_list("unstable", |value| {
+                let feature = value.one_of(&[(UNITS, UNITS)]);
+                feature.map(str::to_owned)
+            }),
         };
         table.finish();
         read
@@ -64,6 +75,8 @@ pub(super) struct Declared<'a> {
     pub(super) sha256: Option<String>,
     /// What it may do; `None` without `permissions`.
     pub(super) grants: Option<Grants>,
+    /// The secrets among that.
+    pub(super) secrets: Vec<Secret>,
     /// What it may use.
     pub(super) limits: Limits,
     /// The longest run.
@@ -71,15 +84,31 @@ pub(super) struct Declared<'a> {
 }
 
 /// Reads all `[[plugin]]` tables.
-pub(super) fn read_all<'a>(tables: Vec<Table<'a>>) -> Vec<Declared<'a>> {
+pub(super) fn read_all<'a>(tables: Vec<Table<'a>>, options: &Options) -> Vec<Declared<'a>> {
     let mut names = Unique::default();
-    tables
-        .into_iter()
-        .filter_map(|table| read(table, &mut names))
+    let mut room = SECRETS_LIMIT;
+    let tables = tables.into_iter();
+    let plugins = tables.filter_map(|table| read(table, &mut names, options));
+    plugins
+        .inspect(|plugin| {
+            let secrets = plugin.secrets.iter();
+            let size: usize = secrets.map(|secret| secret.value.reveal().len()).sum();
+            match room.checked_sub(size) {
+                Some(rest) => room = rest,
+                None => plugin.spot.error(
+                    format!("all secrets together are over {} KiB", SECRETS_LIMIT >> 10),
+                    None,
+                ),
+            }
+        })
         .collect()
 }
 
-fn read<'a>(mut table: Table<'a>, names: &mut Unique<String>) -> Option<Declared<'a>> {
+fn read<'a>(
+    mut table: Table<'a>,
+    names: &mut Unique<String>,
+    options: &Options,
+) -> Option<Declared<'a>> {
     let name = table.require("name", "\"replica-lag\"");
     let file = table.take("file");
     let sha256 = table.take("sha256").and_then(|value| digest::read(&value));
@@ -87,7 +116,8 @@ fn read<'a>(mut table: Table<'a>, names: &mut Unique<String>) -> Option<Declared
     let permissions = table.take_table("permissions");
     table.finish();
 
-    let grants = permissions.map(grants::read);
+    let granted = permissions.map(|table| grants::read(table, options));
+    let (grants, secrets) = granted.unzip();
     let (limits, timeout) = limits.map_or_else(|| (Limits::default(), None), read_limits);
     let name_value = name?;
     let name = name_value.name()?.to_owned();
@@ -105,6 +135,7 @@ fn read<'a>(mut table: Table<'a>, names: &mut Unique<String>) -> Option<Declared
         file: file.and_then(|value| value.text().map(str::to_owned)),
         sha256,
         grants,
+        secrets: secrets.unwrap_or_default(),
         limits,
         timeout,
     })

@@ -5,6 +5,7 @@ use super::*;
 
 mod any;
 mod bad;
+mod data;
 mod good;
 
 /// The introduction's configuration, on an interface that every machine has.

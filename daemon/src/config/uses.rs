@@ -88,6 +88,11 @@ impl<'a> Plugins<'a> {
         self.table.max_concurrent_runs
     }
 
+    /// Features that are not stable, and may be used.
+    pub(super) fn unstable(&self) -> Vec<String> {
+        self.table.unstable.clone()
+    }
+
     /// The plugin that `value` names, for the check or hook `user` with these settings. Reports a
     /// plugin that is unknown or cannot be used.
     pub(super) fn serve(&mut self, value: &Value<'a>, user: &str, settings: &Json) -> Option<Use> {
@@ -101,6 +106,7 @@ impl<'a> Plugins<'a> {
                 .map(|stock| stock.grants(settings))
                 .unwrap_or_default(),
         };
+        let secrets = declared.map(|plugin| plugin.secrets.clone());
         let limits = declared.map_or_else(Limits::default, |plugin| plugin.limits.clone());
         let timeout = declared.and_then(|plugin| plugin.timeout);
         let spot = declared.map_or(&value.spot, |plugin| &plugin.spot).clone();
@@ -109,6 +115,7 @@ impl<'a> Plugins<'a> {
             code: component.digest.clone(),
             grants,
             limits,
+            secrets: secrets.unwrap_or_default(),
         };
         Some(Use {
             plugin: self.entry(spec, user, &spot),
@@ -136,6 +143,7 @@ impl<'a> Plugins<'a> {
                 code: component.digest,
                 grants: plugin.grants.clone().unwrap_or_default(),
                 limits: plugin.limits.clone(),
+                secrets: plugin.secrets.clone(),
             };
             self.entry(spec, "", &spot);
         }

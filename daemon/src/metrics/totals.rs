@@ -210,11 +210,13 @@ pub(super) fn load_for_tests(checks: &[&str]) -> Load {
     Load {
         generation: 1,
         max_concurrent_runs: 4,
+        unstable: Vec::new(),
         plugins: vec![mainstay_protocol::PluginSpec {
             name: "p".to_owned(),
             code: "00".to_owned(),
             grants: mainstay_protocol::Grants::default(),
             limits: mainstay_protocol::Limits::default(),
+            secrets: Vec::new(),
         }],
         checks: checks
             .iter()

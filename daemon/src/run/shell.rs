@@ -26,12 +26,13 @@ use crate::code::Cache;
 use crate::config::{self, Config};
 use crate::control::{self, Admission, Listener, Request, Response, RuntimeDir, StatusDocument};
 use crate::hooks;
+use crate::keeping::{self, Keeping};
 use crate::logging::Logging;
 use crate::manifest::{Manifest, Owned, Place};
 use crate::metrics;
 use crate::resume::ResumePage;
 use crate::systemd::{self, Notifier};
-use crate::worker::{Source, Supervisor};
+use crate::worker::{Means, Routers, Source, Supervisor};
 
 /// Changes of addresses that may wait for the kernel.
 const REQUESTS: usize = 1024;
@@ -91,6 +92,14 @@ fn with_cache(options: &RunOptions) -> Source {
     }
 }
 
+/// How plugins see the routers: as the engine says on demand.
+fn routers(mailbox: Mailbox) -> Routers {
+    Routers::new(Box::new(move || {
+        let mailbox = mailbox.clone();
+        Box::pin(async move { mailbox.status().await.map(|(status, _)| status) })
+    }))
+}
+
 async fn serve(
     options: &RunOptions,
     config: Config,
@@ -130,8 +139,14 @@ async fn serve(
     tokio::spawn(log(lines));
 
     let verdicts = mailbox.clone();
+    let keeping = Keeping::in_directory(options.state_dir.join("plugins"));
+    tokio::spawn({
+        let keeping = keeping.clone();
+        async move { keeping.write_changes(keeping::PAUSE).await }
+    });
+    let means = Means::new(keeping.clone(), routers(mailbox.clone()));
     let supervisor = Arc::new(Supervisor::spawn(
-        with_cache(options),
+        with_cache(options).with_means(means),
         config.subscriptions.clone(),
         events,
         Box::new(move |found| verdicts.inputs(found.into_iter().map(Input::Verdict))),
@@ -222,6 +237,7 @@ async fn serve(
     // interval, so nothing is torn down here after a failure.
     let left = outcome?;
     supervisor.stop(LAST_WORDS).await;
+    keeping.flush().await;
     configuration.shrink_manifest(left).await;
     Ok(code)
 }

@@ -7,7 +7,10 @@ mod asker;
 mod echo;
 mod names;
 mod origin;
+mod pipe;
+mod routers;
 mod socket;
+mod unit;
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -20,20 +23,59 @@ use mainstay_protocol::{
     Answer, FromWorker, Load, QUESTIONS_A_SECOND, QUESTIONS_AT_ONCE, Question, Rate, Refusal,
     ToWorker,
 };
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, ConnectionError};
 use super::source::Worker;
+use crate::keeping::Keeping;
 use asker::Asker;
 use echo::Echoes;
+pub(crate) use routers::Routers;
 
 /// How long an answer may take, unless the question says so itself.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// Pipes that are written to at the same time, at most.
+const PIPES: usize = 4;
+
+/// Connections to systemd at the same time, at most.
+const UNITS: usize = 2;
+
 /// What answers are made of, whichever worker asks. Clones share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Means {
     echoes: Echoes,
+    /// What plugins have kept.
+    pub(super) keeping: Keeping,
+    /// The engine's routers; without an engine there are none to be seen.
+    routers: Option<Arc<Routers>>,
+    /// Bounds the threads that write to pipes, and the connections to systemd.
+    pipes: Arc<Semaphore>,
+    units: Arc<Semaphore>,
+}
+
+impl Means {
+    /// What the daemon has.
+    pub(crate) fn new(keeping: Keeping, routers: Routers) -> Self {
+        Self {
+            keeping,
+            routers: Some(Arc::new(routers)),
+            ..Self::default()
+        }
+    }
+}
+
+impl Default for Means {
+    fn default() -> Self {
+        Self {
+            echoes: Echoes::default(),
+            keeping: Keeping::default(),
+            routers: None,
+            pipes: Arc::new(Semaphore::new(PIPES)),
+            units: Arc::new(Semaphore::new(UNITS)),
+        }
+    }
 }
 
 /// Answers the questions of one worker. Dropping it drops the answers that are under way.
@@ -151,30 +193,46 @@ impl Broker {
 /// How long the answer may take.
 fn limit(question: &Question) -> Duration {
     match question {
-        Question::Socket(_) | Question::Names | Question::Own { .. } => LIMIT,
+        Question::Socket(_)
+        | Question::Names
+        | Question::Own { .. }
+        | Question::State(_)
+        | Question::Routers(_)
+        | Question::Pipe { .. }
+        | Question::Unit(_) => LIMIT,
         Question::Echo(request) => echo::limit(request),
     }
 }
 
 async fn answer(asker: &Asker, means: &Means, question: Question) -> Result<Given, Refusal> {
-    match question {
-        Question::Echo(request) => {
-            let answer = echo::answer(asker, &means.echoes, &request).await?;
-            Ok(answer.into())
+    let answer = match question {
+        Question::Socket(request) => {
+            return Ok(Given {
+                answer: Answer::Socket,
+                carried: Some(socket::open(asker, &request).await?),
+            });
         }
-        Question::Socket(request) => Ok(Given {
-            answer: Answer::Socket,
-            carried: Some(socket::open(asker, &request).await?),
+        Question::Echo(request) => echo::answer(asker, &means.echoes, &request).await?,
+        Question::Names => names::answer(asker).await?,
+        Question::Own { addresses } => names::own(asker, addresses).await?,
+        Question::State(call) => {
+            let grant = asker.state.as_ref().ok_or(Refusal::NotPermitted)?;
+            Answer::State(means.keeping.answer(&asker.plugin, grant, call).await)
+        }
+        Question::Routers(_) if !asker.routers => return Err(Refusal::NotPermitted),
+        Question::Routers(name) => Answer::Routers(match &means.routers {
+            Some(routers) => routers.find(name.as_deref()).await?,
+            None => Vec::new(),
         }),
-        Question::Names => Ok(Given {
-            answer: names::answer(asker).await?,
-            carried: None,
-        }),
-        Question::Own { addresses } => Ok(Given {
-            answer: names::own(asker, addresses).await?,
-            carried: None,
-        }),
-    }
+        Question::Pipe { path, line } => {
+            Answer::Pipe(pipe::write(asker, &means.pipes, &path, &line).await?)
+        }
+        Question::Unit(unit) => Answer::Unit(unit::active_state(asker, &means.units, &unit).await?),
+    };
+    Ok(Given {
+        answer,
+        carried: None,
+    })
 }
 
 fn system(error: io::Error) -> Refusal {

@@ -106,6 +106,7 @@ mod tests {
         Load {
             generation: 1,
             max_concurrent_runs: 4,
+            unstable: Vec::new(),
             plugins: Vec::new(),
             checks: checks
                 .map(|(number, &(interval_ms, timeout_ms))| CheckSpec {

@@ -82,6 +82,16 @@ impl Source {
         }
     }
 
+    /// The same, and what plugins ask is answered with these means.
+    pub(crate) fn with_means(self, means: Means) -> Self {
+        Self { means, ..self }
+    }
+
+    /// What the questions of plugins are answered with.
+    pub(super) fn means(&self) -> &Means {
+        &self.means
+    }
+
     /// Process ids of the workers that run as children, now and later.
     pub(crate) fn workers(&self) -> Workers {
         match &self.origin {

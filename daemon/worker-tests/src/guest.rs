@@ -83,7 +83,10 @@ package wasi:sockets@0.2.0 {
 
 /// A component of one of the worlds above, from a core module in text form.
 pub fn component(world: &str, module: &str) -> Vec<u8> {
-    let mut resolve = Resolve::default();
+    let mut resolve = Resolve {
+        all_features: true,
+        ..Resolve::default()
+    };
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     resolve.push_dir(wit).unwrap();
     resolve.push_str("wasi.wit", WASI).unwrap();
@@ -166,6 +169,25 @@ pub fn healthy() -> Vec<u8> {
     check(
         r#"(data (i32.const 0) "fine")"#,
         "(call $report (i32.const 0) (i32.const 0) (i32.const 4))",
+    )
+}
+
+/// A check whose message is the state of a systemd unit, or `error` and the number of the error.
+pub fn unit(name: &str) -> Vec<u8> {
+    let length = name.len();
+    check(
+        &format!(
+            r#"(import "mainstay:plugin/units@0.1.0" "active-state" (func $state (param i32 i32 i32)))
+               (data (i32.const 0) "error 0")
+               (data (i32.const 16) "{name}")"#
+        ),
+        &format!(
+            "(call $state (i32.const 16) (i32.const {length}) (i32.const 512))
+             (i32.store8 (i32.const 6) (i32.add (i32.const 48) (i32.load8_u (i32.const 516))))
+             (if (result i32) (i32.load8_u (i32.const 512))
+               (then (call $report (i32.const 0) (i32.const 0) (i32.const 7)))
+               (else (call $report (i32.const 0) (i32.load (i32.const 516)) (i32.load (i32.const 520)))))"
+        ),
     )
 }
 

@@ -67,6 +67,7 @@ impl Setup {
             load: Load {
                 generation: 7,
                 max_concurrent_runs: 4,
+                unstable: Vec::new(),
                 plugins: Vec::new(),
                 checks: Vec::new(),
                 hooks: Vec::new(),
@@ -87,6 +88,7 @@ impl Setup {
             code: name.to_owned(),
             grants: Grants::default(),
             limits: Limits::default(),
+            secrets: Vec::new(),
         });
         self
     }

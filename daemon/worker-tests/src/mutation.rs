@@ -1,10 +1,10 @@
 //! Messages that are nearly right: one of each kind, and what chance makes of them.
 
 use mainstay_protocol::{
-    CompileFault, Event, EventPayload, Fault, FaultKind, FromWorker, LoadFault, LogLevel, Metric,
-    Origin, Outcome, Outcomes, PluginInfo, Question, Refusal, Report, RouterTransition, Run,
-    RunReport, SocketRequest, Status, Subject, Times, ToWorker, Transport, Usage, WeightChange,
-    Wish,
+    Answer, Blob, CompileFault, Event, EventPayload, Fault, FaultKind, FromWorker, LoadFault,
+    LogLevel, Metric, Origin, Outcome, Outcomes, PluginInfo, Question, Refusal, Report,
+    RouterRecord, RouterTransition, Run, RunReport, SocketRequest, StateAnswer, StateCall, Status,
+    Subject, Times, ToWorker, Transport, Usage, WeightChange, Wish,
 };
 use serde_json::{Value, json};
 
@@ -158,6 +158,25 @@ pub fn of_the_daemon(setup: &Setup) -> Vec<ToWorker> {
             id: 1,
             answer: Err(Refusal::Invalid("no".to_owned())),
         },
+        ToWorker::Answer {
+            id: 1,
+            answer: Ok(Answer::State(StateAnswer::Value(Some(Blob(vec![1, 2, 3]))))),
+        },
+        ToWorker::Answer {
+            id: 1,
+            answer: Ok(Answer::Routers(vec![RouterRecord {
+                name: "VI_1".to_owned(),
+                interface: "eth0".to_owned(),
+                family: "ipv4".to_owned(),
+                id: 51,
+                state: "active".to_owned(),
+                base_priority: 100,
+                effective_priority: 100,
+                since_ms: 1,
+                active_router: Some("192.168.1.101".to_owned()),
+                addresses: vec!["192.168.1.100/24".to_owned()],
+            }])),
+        },
         ToWorker::Compile {
             plugin: "p".to_owned(),
         },
@@ -264,6 +283,19 @@ pub fn of_a_worker() -> Vec<FromWorker> {
                 to: ([127, 0, 0, 1], 80).into(),
                 origin: Origin::default(),
             }),
+        },
+        FromWorker::Ask {
+            id: 2,
+            plugin: plugin.clone(),
+            question: Question::State(StateCall::Set("key".to_owned(), Blob(vec![1, 2, 3]))),
+        },
+        FromWorker::Ask {
+            id: 3,
+            plugin: plugin.clone(),
+            question: Question::Pipe {
+                path: "/run/pipe".to_owned(),
+                line: "line".to_owned(),
+            },
         },
         FromWorker::Usage(Usage {
             subject: Subject::Check(check.clone()),

@@ -12,7 +12,8 @@ const LINKED: &[(&str, &str, &[&str])] = &[
         "mainstay:plugin",
         VERSION,
         &[
-            "budget", "common", "http", "log", "network", "probe", "process",
+            "budget", "common", "fifo", "http", "log", "network", "probe", "process", "routers",
+            "secrets", "services", "state", "units",
         ],
     ),
     (
@@ -55,6 +56,9 @@ const LINKED: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+/// What is linked and not stable: interface of the contract, and its feature.
+const UNSTABLE: &[(&str, &str)] = &[("units", "service-manager")];
+
 /// The exports of the contract that decide what a plugin can be used as.
 const ROLES: [&str; 2] = ["check", "hook"];
 
@@ -81,6 +85,20 @@ impl Interfaces {
         let exports = ty.exports(engine).map(|(name, _)| name);
         let imports = ty.imports(engine).map(|(name, _)| name);
         Self::from_names(imports, exports)
+    }
+
+    /// The features that are not stable, that it imports and that nobody has allowed.
+    #[must_use]
+    pub(crate) fn not_allowed(&self, allowed: &[String]) -> Vec<&'static str> {
+        let imports = |interface: &str| {
+            let prefix = format!("mainstay:plugin/{interface}@");
+            self.imports.iter().any(|name| name.starts_with(&prefix))
+        };
+        let features = UNSTABLE.iter().filter(|(interface, _)| imports(interface));
+        features
+            .map(|(_, feature)| *feature)
+            .filter(|feature| !allowed.iter().any(|name| name == feature))
+            .collect()
     }
 
     fn from_names<'a>(
@@ -209,5 +227,16 @@ mod tests {
                 .roles
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn what_is_not_stable_has_to_be_allowed() {
+        let imports = ["mainstay:plugin/units@0.1.0", "mainstay:plugin/log@0.1.0"];
+        let found = Interfaces::from_names(imports.into_iter(), std::iter::empty());
+        assert_eq!(found.not_allowed(&[]), ["service-manager"]);
+        assert_eq!(found.not_allowed(&["other".into()]), ["service-manager"]);
+        let allowed = ["service-manager".to_owned()];
+        assert!(found.not_allowed(&allowed).is_empty());
+        assert!(Interfaces::default().not_allowed(&[]).is_empty());
     }
 }

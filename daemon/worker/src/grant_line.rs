@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use mainstay_protocol::{HttpGrant, ProbeGrant, ProcessGrant};
+use mainstay_protocol::{HttpGrant, ProbeGrant, ProcessGrant, SecretGrant, StateGrant};
 use serde_json::Value;
 
 /// `permissions.probe = { … }` for this grant.
@@ -126,6 +126,43 @@ pub(crate) fn files(granted: &[PathBuf], directory: &Path) -> String {
     format!("permissions.files = {}", strings(&values))
 }
 
+/// `permissions.secrets = [ … ]` with one more name.
+#[must_use]
+pub(crate) fn secrets(granted: &[SecretGrant], name: &str) -> String {
+    let quoted = |text: &str| Value::from(text).to_string();
+    let entry = |grant: &SecretGrant| match &grant.file {
+        None => quoted(&grant.name),
+        Some(file) => format!(
+            "{{ name = {}, file = {} }}",
+            quoted(&grant.name),
+            quoted(&file.display().to_string())
+        ),
+    };
+    let mut entries: Vec<String> = granted.iter().map(entry).collect();
+    entries.push(quoted(name));
+    format!("permissions.secrets = {}", list(&entries))
+}
+
+/// `permissions.state = { … }`.
+#[must_use]
+pub(crate) fn state() -> String {
+    let kib = StateGrant::default().size >> 10;
+    format!("permissions.state = {{ size = \"{kib}KiB\" }}")
+}
+
+/// `permissions.fifo = [ … ]` with one more path.
+#[must_use]
+pub(crate) fn fifo(granted: &[PathBuf], path: &str) -> String {
+    let granted: Vec<String> = granted.iter().map(|p| p.display().to_string()).collect();
+    format!("permissions.fifo = {}", strings(&with(&granted, path)))
+}
+
+/// `permissions.units = [ … ]` with one more unit.
+#[must_use]
+pub(crate) fn units(granted: &[String], unit: &str) -> String {
+    format!("permissions.units = {}", strings(&with(granted, unit)))
+}
+
 fn with(values: &[String], value: &str) -> Vec<String> {
     let mut values = values.to_vec();
     if !values.iter().any(|present| present == value) {
@@ -180,6 +217,27 @@ mod tests {
         assert_eq!(
             probe(&granted),
             r#"permissions.probe = { sources = ["10.0.0.1"], fwmarks = [7], icmp = true, unverified-tls = true }"#
+        );
+    }
+
+    #[test]
+    fn each_interface_has_its_line() {
+        let granted = [SecretGrant {
+            name: "a".to_owned(),
+            file: Some("/etc/a".into()),
+        }];
+        assert_eq!(
+            secrets(&granted, "db"),
+            r#"permissions.secrets = [{ name = "a", file = "/etc/a" }, "db"]"#
+        );
+        assert_eq!(state(), r#"permissions.state = { size = "64KiB" }"#);
+        assert_eq!(
+            fifo(&["/run/a".into()], "/run/b"),
+            r#"permissions.fifo = ["/run/a", "/run/b"]"#
+        );
+        assert_eq!(
+            units(&[], "nginx.service"),
+            r#"permissions.units = ["nginx.service"]"#
         );
     }
 }

@@ -5,10 +5,12 @@ mod urls;
 pub(crate) use urls::UrlGrant;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use mainstay_protocol::{Grants as Spec, ProbeGrant, ProbeRules, ProcessGrant};
+use mainstay_protocol::{Grants as Spec, ProbeGrant, ProbeRules, ProcessGrant, Secret};
 
 use crate::grant_line;
+use crate::secrets::Secrets;
 
 /// The grants of one plugin.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +29,10 @@ pub(crate) struct Grants {
     pub(crate) wasi_sockets: ProbeRules,
     /// `permissions.files`.
     pub(crate) files: Vec<PathBuf>,
+    /// All others, as they were given.
+    pub(crate) spec: Spec,
+    /// The values behind `permissions.secrets`.
+    pub(crate) secrets: Arc<Secrets>,
 }
 
 impl Grants {
@@ -37,13 +43,22 @@ impl Grants {
     pub(crate) fn new(plugin: &str, spec: Spec) -> Result<Self, Vec<String>> {
         Ok(Self {
             plugin: plugin.to_owned(),
-            process: spec.process,
-            probe: ProbeRules::new(spec.probe)?,
-            http: UrlGrant::new(spec.http),
-            wasi_http: UrlGrant::new(spec.wasi_http),
-            wasi_sockets: ProbeRules::new(spec.wasi_sockets)?,
-            files: spec.files,
+            process: spec.process.clone(),
+            probe: ProbeRules::new(spec.probe.clone())?,
+            http: UrlGrant::new(spec.http.clone()),
+            wasi_http: UrlGrant::new(spec.wasi_http.clone()),
+            wasi_sockets: ProbeRules::new(spec.wasi_sockets.clone())?,
+            files: spec.files.clone(),
+            spec,
+            secrets: Arc::default(),
         })
+    }
+
+    /// The same with the values of its secrets.
+    #[must_use]
+    pub(crate) fn with_secrets(self, secrets: Vec<Secret>) -> Self {
+        let secrets = Arc::new(Secrets::new(secrets));
+        Self { secrets, ..self }
     }
 
     /// Whether sockets of its own are any use to the plugin.

@@ -173,11 +173,8 @@ fn translate(hook: &Hook, event: &Event) -> Result<hook::Event, Fault> {
 fn transition(router: &RouterTransition) -> Result<hook::RouterTransition, String> {
     Ok(hook::RouterTransition {
         router: router.router.clone(),
-        family: match router.family.as_str() {
-            "ipv4" => Family::Ipv4,
-            "ipv6" => Family::Ipv6,
-            other => return Err(format!("there is no address family {other}")),
-        },
+        family: Family::of(&router.family)
+            .ok_or_else(|| format!("there is no address family {}", router.family))?,
         group: None,
         interface_name: router.interface.clone(),
         id: router.id,
@@ -191,12 +188,5 @@ fn transition(router: &RouterTransition) -> Result<hook::RouterTransition, Strin
 }
 
 fn state(name: &str) -> Result<RouterState, String> {
-    Ok(match name {
-        "initialize" => RouterState::Initialize,
-        "backup" => RouterState::Backup,
-        "active" => RouterState::Active,
-        "fault" => RouterState::Fault,
-        "stopped" => RouterState::Stopped,
-        other => return Err(format!("there is no router state {other}")),
-    })
+    RouterState::of(name).ok_or_else(|| format!("there is no router state {name}"))
 }

@@ -39,6 +39,7 @@ mod plugin;
 mod report;
 mod run;
 mod schema;
+mod secrets;
 mod tally;
 mod text;
 mod turn;

@@ -85,7 +85,8 @@ pub(crate) async fn load(
     for (number, spec) in request.plugins.into_iter().enumerate() {
         let name = spec.name.clone();
         let _run = shared.in_flight.begin(number);
-        match component::load(engine, &linker, shared, codes, (number, spec)).await {
+        let unstable = &request.unstable;
+        match component::load(engine, &linker, shared, codes, unstable, (number, spec)).await {
             Ok((info, plugin)) => {
                 outcome.plugins.push(info);
                 loaded.insert(name, plugin);

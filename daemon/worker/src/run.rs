@@ -66,7 +66,8 @@ pub(crate) async fn run(
     let _run = shared.in_flight.begin(plugin.number);
     let _ticking = shared.ticker.tick();
     let tally = Arc::new(Tally::default());
-    let log = Arc::new(RunLog::new(plugin.log.clone()));
+    let secrets = &plugin.grants.secrets;
+    let log = Arc::new(RunLog::new(plugin.log.clone(), secrets.clone()));
     let (grants, target) = match permission {
         Permission::Granted { target } => (plugin.grants.clone(), target),
         Permission::Nothing => (Arc::default(), None),
@@ -86,7 +87,14 @@ pub(crate) async fn run(
         Err(_) => Err(overdue(timeout)),
         Ok(Err(panic)) => Err(fault(FaultKind::Trap, &panic_message(&*panic))),
         Ok(Ok(Err(error))) => Err(explain(&error, plugin, &tally, timeout)),
-        Ok(Ok(Ok(Answer::Failed(error)))) => Err(failed(error, &tally)),
+        Ok(Ok(Ok(Answer::Failed(mut error)))) => {
+            secrets.blot_error(&mut error);
+            Err(failed(error, &tally))
+        }
+        Ok(Ok(Ok(Answer::Report(mut report)))) => {
+            secrets.blot_report(&mut report);
+            Ok(Answer::Report(report))
+        }
         Ok(Ok(Ok(answer))) => Ok(answer),
     };
     Ending {
@@ -141,7 +149,8 @@ fn explain(error: &wasmtime::Error, plugin: &Plugin, tally: &Tally, timeout: Dur
         return fault(FaultKind::Limit, &cause);
     }
     let place = error.downcast_ref().and_then(place).unwrap_or_default();
-    fault(FaultKind::Trap, &format!("{cause}{place}"))
+    let secrets = &plugin.grants.secrets;
+    fault(FaultKind::Trap, &secrets.blot(&format!("{cause}{place}")))
 }
 
 /// How wasmtime words an exhausted budget of one call, and a count over the limiter's. It has no

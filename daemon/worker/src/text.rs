@@ -1,5 +1,7 @@
 //! Text of a plugin made fit for a log: one line, no control characters, of bounded length.
 
+pub(crate) use mainstay_protocol::is_key;
+
 /// Escapes what could break a line or steer a terminal and cuts the result to `limit` bytes.
 ///
 /// Control characters, line and paragraph separators and bidirectional controls become `\n`,
@@ -32,15 +34,6 @@ fn steers(character: char) -> bool {
             character,
             '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
         )
-}
-
-/// Whether a key is one of the contract's: `[a-z0-9_.-]{1,64}`.
-#[must_use]
-pub(crate) fn is_key(key: &str) -> bool {
-    (1..=64).contains(&key.len())
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(&b))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! What a plugin would like, beside what it is granted.
 
 use std::net::IpAddr;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use ipnet::IpNet;
 use mainstay_protocol::{
-    Grants, HttpGrant, ProbeGrant, ProbeRules, ProcessGrant, UrlPrefix, Wish, canonical, opens,
+    Grants, HttpGrant, ProbeGrant, ProbeRules, ProcessGrant, SecretGrant, UrlPrefix, Wish,
+    canonical, opens,
 };
 
 use crate::bindings::lifecycle;
@@ -32,6 +33,15 @@ pub(crate) fn weigh(wish: &lifecycle::Wish, grants: &Grants) -> Wish {
         "wasi-http" => url("wasi-http", &scope, &grants.wasi_http),
         "wasi-sockets" => peer(&scope, &grants.wasi_sockets, grant_line::sockets),
         "files" => files(&scope, grants),
+        "secrets" => secret(&scope, &grants.secrets),
+        "units" => is_unit(&scope).then(|| {
+            let granted = grants.units.contains(&scope);
+            (granted, grant_line::units(&grants.units, &scope))
+        }),
+        "fifo" => pipe(&scope, &grants.fifo),
+        "state" => Some((grants.state.is_some(), grant_line::state())),
+        "routers" => Some((grants.routers, "permissions.routers = true".to_owned())),
+        "services" => Some((grants.services, "permissions.services = true".to_owned())),
         _ => None,
     };
     let (granted, line) = match weighed {
@@ -136,6 +146,22 @@ fn files(scope: &str, grants: &Grants) -> Weighed {
     Some((granted, grant_line::files(&grants.files, wanted)))
 }
 
+fn secret(scope: &str, grants: &[SecretGrant]) -> Weighed {
+    if scope.is_empty() || scope.contains(char::is_whitespace) {
+        return None;
+    }
+    let granted = grants.iter().any(|grant| grant.name == scope);
+    Some((granted, grant_line::secrets(grants, scope)))
+}
+
+fn pipe(scope: &str, grants: &[PathBuf]) -> Weighed {
+    let wanted = Path::new(scope);
+    let granted = grants.iter().any(|pipe| pipe == wanted);
+    wanted
+        .is_absolute()
+        .then(|| (granted, grant_line::fifo(grants, scope)))
+}
+
 /// Whether anything of a capability is granted.
 fn anything(capability: &str, grants: &Grants) -> bool {
     let of = |grants: &Grants| serde_json::to_value(grants).ok()?.get(capability).cloned();
@@ -171,6 +197,12 @@ mod tests {
                 ..HttpGrant::default()
             },
             files: vec!["/srv/app".into()],
+            secrets: vec![SecretGrant {
+                name: "token".to_owned(),
+                file: None,
+            }],
+            services: true,
+            fifo: vec!["/run/app".into()],
             ..Grants::default()
         }
     }
@@ -186,6 +218,10 @@ mod tests {
             ("probe", "what the settings name"),
             ("http", "http://10.0.0.7/status/db"),
             ("files", "/srv/app/health"),
+            ("secrets", "token"),
+            ("secrets", "what the settings name"),
+            ("services", ""),
+            ("fifo", "/run/app"),
             ("files", "its own directory"),
         ] {
             let weighed = weigh(&wish(capability, scope), &grants());
@@ -260,6 +296,27 @@ mod tests {
                 "files",
                 "/srv/app/../b",
                 Some(r#"permissions.files = ["/srv/app", "/srv/app/../b"]"#),
+            ),
+            (
+                "secrets",
+                "db",
+                Some(r#"permissions.secrets = ["token", "db"]"#),
+            ),
+            (
+                "state",
+                "",
+                Some(r#"permissions.state = { size = "64KiB" }"#),
+            ),
+            ("routers", "VI_1", Some("permissions.routers = true")),
+            (
+                "units",
+                "db.service",
+                Some(r#"permissions.units = ["db.service"]"#),
+            ),
+            (
+                "fifo",
+                "/run/other",
+                Some(r#"permissions.fifo = ["/run/app", "/run/other"]"#),
             ),
             ("wasi-http", "what the settings name", None),
             ("teleport", "mars", None),

@@ -7,6 +7,7 @@
 //!
 //! One module for each interface of the contract.
 
+mod data;
 mod probe;
 
 use mainstay_plugin::log::Level;
@@ -46,6 +47,8 @@ enum Call {
     StartTls(probe::Tls),
     /// Drops all connections.
     Close,
+    /// What is not about peers.
+    Data(data::Call),
 }
 
 fn once() -> u32 {

@@ -7,7 +7,7 @@ use mainstay_plugin::prelude::*;
 use mainstay_plugin::probe::{self, Connection, Error, Options, TlsInfo, TlsOptions};
 use serde_json::{Value, json};
 
-use crate::{Call, bytes, outcome};
+use crate::{Call, bytes, data, outcome};
 
 /// Where to, and how.
 #[settings]
@@ -162,6 +162,7 @@ impl Probes {
                 self.open.clear();
                 answer(Ok(Value::Null))
             }
+            Call::Data(call) => data::make(call),
         }
     }
 

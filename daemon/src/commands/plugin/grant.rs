@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bytesize::ByteSize;
 use ipnet::IpNet;
-use mainstay_protocol::{Grants, UrlError, UrlPrefix};
+use mainstay_protocol::{Grants, SecretGrant, StateGrant, UrlError, UrlPrefix};
 
-use crate::config::may_be_given;
+use crate::config::{may_be_given, secrets};
 
 /// One permission, such as `process=nginx` or `probe=10.0.0.5:80`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,6 +49,18 @@ pub(crate) enum Grant {
     WasiPort(u16),
     /// `files`.
     Directory(PathBuf),
+    /// `secrets`: a credential, or a name and a file.
+    Secret(SecretGrant),
+    /// `state` or `state.size`.
+    State(u64),
+    /// `routers`.
+    Routers(bool),
+    /// `services`.
+    Services(bool),
+    /// `units`.
+    UnitState(String),
+    /// `fifo`.
+    Fifo(PathBuf),
 }
 
 impl Grant {
@@ -60,6 +73,7 @@ impl Grant {
             wasi_http,
             wasi_sockets,
             files,
+            ..
         } = grants;
         match self.clone() {
             Self::Name(name) => process.names.push(name),
@@ -83,6 +97,17 @@ impl Grant {
             Self::WasiAddress(address) => wasi_sockets.addresses.push(address),
             Self::WasiPort(port) => wasi_sockets.ports.push(port),
             Self::Directory(path) => files.push(path),
+            Self::Secret(secret) => grants.secrets.push(secret),
+            Self::State(size) => {
+                grants.state = Some(StateGrant {
+                    size,
+                    persist: false,
+                });
+            }
+            Self::Routers(granted) => grants.routers = granted,
+            Self::Services(granted) => grants.services = granted,
+            Self::UnitState(unit) => grants.units.push(unit),
+            Self::Fifo(path) => grants.fifo.push(path),
         }
     }
 }
@@ -101,6 +126,15 @@ impl FromStr for Grant {
             "process.pid-files" => Ok(Self::PidFile(PathBuf::from(value))),
             "process.units" => Ok(Self::Unit(value.to_owned())),
             "process.command-line" => flag(value).map(Self::CommandLine),
+            "secrets" => secret(value).map(Self::Secret),
+            "state" | "state.size" => match value.parse::<ByteSize>() {
+                Ok(size) => Ok(Self::State(size.as_u64())),
+                Err(_) => Err(GrantError::Size),
+            },
+            "routers" => flag(value).map(Self::Routers),
+            "services" => flag(value).map(Self::Services),
+            "units" => Ok(Self::UnitState(value.to_owned())),
+            "fifo" => Ok(Self::Fifo(PathBuf::from(value))),
             "probe.addresses" => Ok(Self::Address(network(value)?)),
             "probe.ports" => Ok(Self::Port(port(value)?)),
             "probe.sources" => value
@@ -137,17 +171,30 @@ impl FromStr for Grant {
 pub(super) fn options(line: &str) -> Option<String> {
     let table: toml::Table = line.parse().ok()?;
     let mut options = Vec::new();
-    for (capability, keys) in table.get("permissions")?.as_table()? {
-        for (key, value) in keys.as_table()? {
+    for (capability, granted) in table.get("permissions")?.as_table()? {
+        let keys: Vec<(String, &toml::Value)> = match granted {
+            toml::Value::Table(keys) => {
+                let keys = keys.iter();
+                keys.map(|(key, value)| (format!("{capability}.{key}"), value))
+                    .collect()
+            }
+            value => vec![(capability.clone(), value)],
+        };
+        for (key, value) in keys {
             let values = match value {
                 toml::Value::Array(values) => values.as_slice(),
                 value => std::slice::from_ref(value),
             };
             for value in values {
-                let value = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned);
-                let option = format!("{capability}.{key}={value}");
+                let value = match value {
+                    toml::Value::String(text) => text.clone(),
+                    toml::Value::Table(secret) => {
+                        let text = |key| secret.get(key)?.as_str();
+                        format!("{}:{}", text("name")?, text("file")?)
+                    }
+                    value => value.to_string(),
+                };
+                let option = format!("{key}={value}");
                 option.parse::<Grant>().ok()?;
                 let odd = |c: char| !(c.is_ascii_alphanumeric() || "._-:/=@+".contains(c));
                 if option.contains(odd) {
@@ -162,6 +209,22 @@ pub(super) fn options(line: &str) -> Option<String> {
 
 fn flag(text: &str) -> Result<bool, GrantError> {
     text.parse().map_err(|_| GrantError::Flag)
+}
+
+/// `NAME` or `NAME:FILE`.
+fn secret(text: &str) -> Result<SecretGrant, GrantError> {
+    let (name, file) = match text.split_once(':') {
+        Some((name, file)) if !file.is_empty() => (name, Some(PathBuf::from(file))),
+        Some(_) => return Err(GrantError::Secret),
+        None => (text, None),
+    };
+    if !secrets::is_name(name) {
+        return Err(GrantError::Secret);
+    }
+    Ok(SecretGrant {
+        name: name.to_owned(),
+        file,
+    })
 }
 
 fn network(text: &str) -> Result<String, GrantError> {
@@ -196,9 +259,18 @@ pub(crate) enum GrantError {
         "there is no such permission; there are process, process.names, process.commands, \
          process.pid-files, process.units, process.command-line, probe, probe.addresses, \
          probe.ports, probe.sources, probe.fwmarks, probe.icmp, probe.unverified-tls, http, \
-         http.unverified-tls, wasi-http, wasi-sockets.addresses, wasi-sockets.ports and files"
+         http.unverified-tls, wasi-http, wasi-sockets.addresses, wasi-sockets.ports, \
+         files, secrets, state, routers, services, units and fifo"
     )]
     Unknown,
+    /// Not a secret's name, or no file behind it.
+    #[error(
+        "write the name of a credential, or a name and a file, such as db-password:/etc/db-password"
+    )]
+    Secret,
+    /// Not a size.
+    #[error("write a size, such as 64KiB")]
+    Size,
     /// Not a truth value.
     #[error("write true or false")]
     Flag,
@@ -245,6 +317,13 @@ mod tests {
             "wasi-sockets.addresses=10.2.0.0/16",
             "wasi-sockets.ports=53",
             "files=/srv/app/health",
+            "secrets=db-password",
+            "secrets=token:/etc/token",
+            "state=1KiB",
+            "routers=true",
+            "services=true",
+            "units=nginx.service",
+            "fifo=/run/events",
         ] {
             text.parse::<Grant>().unwrap().add_to(&mut grants);
         }
@@ -265,6 +344,14 @@ mod tests {
         assert_eq!(grants.wasi_sockets.addresses, ["10.2.0.0/16"]);
         assert_eq!(grants.wasi_sockets.ports, [53]);
         assert_eq!(grants.files, [PathBuf::from("/srv/app/health")]);
+        let secrets = grants.secrets.iter();
+        let secrets: Vec<_> = secrets.map(|s| (s.name.as_str(), s.file.clone())).collect();
+        let file = Some(PathBuf::from("/etc/token"));
+        assert_eq!(secrets, [("db-password", None), ("token", file)]);
+        assert_eq!(grants.state.unwrap().size, 1024);
+        assert!(grants.routers && grants.services);
+        assert_eq!(grants.units, ["nginx.service"]);
+        assert_eq!(grants.fifo, [PathBuf::from("/run/events")]);
     }
 
     #[test]
@@ -290,6 +377,10 @@ mod tests {
             ("probe.sources=10.0.0.0/24", GrantError::Address),
             ("probe.fwmarks=0", GrantError::Mark),
             ("probe.icmp=on", GrantError::Flag),
+            ("secrets=../shadow", GrantError::Secret),
+            ("secrets=token:", GrantError::Secret),
+            ("state=much", GrantError::Size),
+            ("routers=yes", GrantError::Flag),
         ] {
             assert_eq!(text.parse::<Grant>(), Err(error), "{text}");
         }
@@ -314,6 +405,11 @@ mod tests {
                 ),
             ),
             ("permissions.process = { names = [\"$(reboot)\"] }", None),
+            ("permissions.routers = true", Some("--grant routers=true")),
+            (
+                "permissions.secrets = [\"a\", { name = \"b\", file = \"/b\" }]",
+                Some("--grant secrets=a --grant secrets=b:/b"),
+            ),
             ("nonsense", None),
         ] {
             let mut words: Option<Vec<_>> =

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use mainstay_protocol::{CheckSpec, Outcome, RunReport, Status, WeightChange};
+use mainstay_protocol::{
+    CheckSpec, Grants, Outcome, RunReport, Secret, SecretBytes, SecretGrant, Status, WeightChange,
+};
 use serde_json::Value;
 
 use super::grant::{self, Grant};
 use super::settings;
 use super::text::columns;
 use super::{Failure, plan_of, print, print_json, refused};
-use crate::config::{duration, endpoint};
+use crate::config::{duration, endpoint, secrets};
+use crate::exit;
 use crate::worker::{Source, run_once};
 
 /// What to run, and how.
@@ -54,6 +57,7 @@ pub(crate) fn run(
         for grant in &arguments.grants {
             grant.add_to(&mut plugin.grants);
         }
+        plugin.secrets = secrets_of(&plugin.grants)?;
         let milliseconds = u64::try_from(arguments.timeout.as_millis()).unwrap_or(u64::MAX);
         load.checks.push(CheckSpec {
             name: plugin.name.clone(),
@@ -84,6 +88,24 @@ pub(crate) fn run(
         print(&render(&report))?;
     }
     Ok(ExitCode::from(verdict_code(&report.outcome)))
+}
+
+/// The values of the secrets that are granted.
+fn secrets_of(grants: &Grants) -> Result<Vec<Secret>, Failure> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let value = |grant: &SecretGrant| match &grant.file {
+        Some(file) => secrets::of_file(file),
+        None => secrets::of_credential(&grant.name, credentials.as_deref()),
+    };
+    let read = grants.secrets.iter().map(|grant| {
+        let bytes = value(grant)
+            .map_err(|error| Failure::new(exit::IO, format!("{}: {error}", grant.name)))?;
+        Ok(Secret {
+            name: grant.name.clone(),
+            value: SecretBytes::new(bytes),
+        })
+    });
+    read.collect()
 }
 
 fn verdict_code(outcome: &Outcome) -> u8 {

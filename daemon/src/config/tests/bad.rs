@@ -143,7 +143,7 @@ const WHOLE: &[Case] = &[
         &[
             "mainstay.toml:2:8: plugin[0].name: the plugin file own.wasm is missing; put it at plugins/own.wasm, or name it by its absolute path in `file`",
             "mainstay.toml:3:10: plugin[0].sha256: this is no SHA-256 digest; expected 64 hexadecimal digits, as sha256sum prints them",
-            "mainstay.toml:4:13: plugin[0].permissions.telepathy: there is no such key; what can stand here: process, probe, http, wasi-http, wasi-sockets, files",
+            "mainstay.toml:4:13: plugin[0].permissions.telepathy: there is no such key; what can stand here: secrets, process, probe, http, wasi-http, wasi-sockets, files, state, routers, services, units, fifo",
             "mainstay.toml:5:36: plugin[0].permissions.probe.addresses[0]: \"10.0.0.300\" is no address; an address such as 10.0.0.21 or a network such as 10.0.0.0/24",
             "mainstay.toml:5:60: plugin[0].permissions.probe.ports[0]: 0 is out of range; a whole number from 1 to 65535",
             "mainstay.toml:5:75: plugin[0].permissions.probe.sources[0]: \"10.0.0.0/24\" is no address; an address of this machine, such as 10.0.0.11",

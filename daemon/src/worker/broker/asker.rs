@@ -2,19 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use mainstay_protocol::{HttpGrant, Load, Origin, ProbeRules, UrlHosts};
+use mainstay_protocol::{HttpGrant, Load, Origin, ProbeRules, StateGrant, UrlHosts};
 
 /// A plugin of the load in force.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Asker {
+    /// Its name.
+    pub(super) plugin: String,
     /// `permissions.probe`.
     pub(super) probe: ProbeRules,
+    /// `permissions.state`.
+    pub(super) state: Option<StateGrant>,
+    /// `permissions.routers`.
+    pub(super) routers: bool,
+    /// `permissions.fifo`.
+    pub(super) fifo: Vec<PathBuf>,
+    /// `permissions.units`.
+    pub(super) units: Vec<String>,
     /// What its checks look at, which needs no grant.
-    targets: BTreeSet<SocketAddr>,
+    pub(super) targets: BTreeSet<SocketAddr>,
     /// `permissions.http`.
-    http: HttpGrant,
+    pub(super) http: HttpGrant,
     /// Whether a URL that it may fetch names its host.
     pub(super) looks_names_up: bool,
 }
@@ -30,6 +41,11 @@ impl Asker {
                 looks_names_up: prefixes.any(|url| matches!(url.hosts(), UrlHosts::Name(_))),
                 http: spec.grants.http.clone(),
                 probe: ProbeRules::new(spec.grants.probe.clone()).unwrap_or_default(),
+                plugin: spec.name.clone(),
+                state: spec.grants.state.clone(),
+                routers: spec.grants.routers,
+                fifo: spec.grants.fifo.clone(),
+                units: spec.grants.units.clone(),
                 targets: checks.filter_map(|check| check.target).collect(),
             };
             (spec.name.clone(), Arc::new(asker))

@@ -3,7 +3,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 
 use mainstay_protocol::{
-    CheckSpec, Grants, HttpGrant, Limits, Origin, PluginSpec, ProbeGrant, SocketRequest, Transport,
+    Blob, CheckSpec, Grants, HttpGrant, Limits, Origin, PluginSpec, ProbeGrant, SocketRequest,
+    StateAnswer, StateCall, StateGrant, Transport,
 };
 use serde_json::Value;
 
@@ -20,6 +21,7 @@ fn broker(port: u16, target: Option<SocketAddr>) -> Broker {
             ..Grants::default()
         },
         limits: Limits::default(),
+        secrets: Vec::new(),
     };
     let granted = ProbeGrant {
         addresses: vec!["127.0.0.1".to_owned()],
@@ -30,6 +32,7 @@ fn broker(port: u16, target: Option<SocketAddr>) -> Broker {
     let load = Load {
         generation: 1,
         max_concurrent_runs: 1,
+        unstable: Vec::new(),
         plugins: vec![plugin("p", granted), plugin("q", ProbeGrant::default())],
         checks: vec![CheckSpec {
             name: "c".to_owned(),
@@ -222,30 +225,97 @@ async fn sockets_that_the_worker_does_not_take_do_not_pile_up() {
     assert!(connection.carrying() <= QUESTIONS_AT_ONCE);
 }
 
-/// Plugin `p` with these URLs, for requests from 127.0.0.1.
-fn fetching(urls: &[&str]) -> Broker {
+/// Plugin `p` with these grants.
+fn granting(grants: Grants) -> Broker {
     let mut broker = broker(1, None);
     let load = Load {
         generation: 1,
         max_concurrent_runs: 1,
+        unstable: Vec::new(),
         plugins: vec![PluginSpec {
             name: "p".to_owned(),
             code: String::new(),
-            grants: Grants {
-                http: HttpGrant {
-                    urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
-                    sources: vec![local()],
-                    ..HttpGrant::default()
-                },
-                ..Grants::default()
-            },
+            grants,
             limits: Limits::default(),
+            secrets: Vec::new(),
         }],
         checks: Vec::new(),
         hooks: Vec::new(),
     };
     broker.serve(&load);
     broker
+}
+
+/// Plugin `p` with these URLs, for requests from 127.0.0.1.
+fn fetching(urls: &[&str]) -> Broker {
+    granting(Grants {
+        http: HttpGrant {
+            urls: urls.iter().map(|url| url.parse().unwrap()).collect(),
+            sources: vec![local()],
+            ..HttpGrant::default()
+        },
+        ..Grants::default()
+    })
+}
+
+#[tokio::test]
+async fn what_is_kept_and_known_is_for_whom_it_is_granted_whatever_the_worker_says() {
+    let questions = || {
+        [
+            Question::State(StateCall::Get("key".to_owned())),
+            Question::Routers(None),
+            Question::Pipe {
+                path: "/run/pipe".to_owned(),
+                line: "x".to_owned(),
+            },
+            Question::Unit("nginx.service".to_owned()),
+        ]
+    };
+    for question in questions() {
+        let refused = ask(&mut granting(Grants::default()), "p", question).await;
+        assert_eq!(refused.answer, Err(Refusal::NotPermitted));
+    }
+    let mut broker = granting(Grants {
+        state: Some(StateGrant::default()),
+        routers: true,
+        fifo: vec!["/run/no-such-pipe".into()],
+        units: vec!["other.service".to_owned()],
+        ..Grants::default()
+    });
+    let [state, routers, pipe, unit] = questions();
+    let nothing = Answer::State(StateAnswer::Value(None));
+    assert_eq!(ask(&mut broker, "p", state).await.answer, Ok(nothing));
+    // Without an engine there are none.
+    let none = Answer::Routers(Vec::new());
+    assert_eq!(ask(&mut broker, "p", routers).await.answer, Ok(none));
+    // Another pipe and another unit than those that are granted.
+    for question in [pipe, unit] {
+        let refused = ask(&mut broker, "p", question).await;
+        assert_eq!(refused.answer, Err(Refusal::NotPermitted));
+    }
+}
+
+#[tokio::test]
+async fn t27_a_worker_that_lies_keeps_no_more_than_the_grant_and_under_no_other_key() {
+    let mut broker = granting(Grants {
+        state: Some(StateGrant {
+            size: 100,
+            persist: false,
+        }),
+        ..Grants::default()
+    });
+    let set = |key: &str, length: usize| {
+        Question::State(StateCall::Set(key.to_owned(), Blob(vec![0; length])))
+    };
+    let no = Ok(Answer::State(StateAnswer::QuotaExceeded));
+    for question in [set("key", 98), set("../key", 1), set("", 1)] {
+        assert_eq!(ask(&mut broker, "p", question).await.answer, no);
+    }
+    let done = Ok(Answer::State(StateAnswer::Done));
+    assert_eq!(ask(&mut broker, "p", set("key", 97)).await.answer, done);
+    // The store of another plugin is out of reach.
+    let other = ask(&mut broker, "q", set("key", 1)).await;
+    assert_eq!(other.answer, Err(Refusal::NotPermitted));
 }
 
 #[tokio::test]

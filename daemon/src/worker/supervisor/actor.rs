@@ -159,6 +159,7 @@ impl Actor {
         self.hooks.subscribe(subscriptions);
         self.codes = prepared.worker.codes.clone();
         self.totals.serve(&plan.load, &self.codes);
+        self.source.means().keeping.retain(&plan.load);
         self.plugins = served(&plan, &prepared.worker.plugins);
         self.plan = Some(plan);
         self.begin(prepared.worker, load).await;

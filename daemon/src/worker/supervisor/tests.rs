@@ -273,6 +273,7 @@ fn load(generation: u64, interval_ms: u64) -> Load {
         code: digest(),
         grants: protocol::Grants::default(),
         limits: protocol::Limits::default(),
+        secrets: Vec::new(),
     };
     let check = |name: &str, plugin: &str| CheckSpec {
         name: name.to_owned(),
@@ -288,6 +289,7 @@ fn load(generation: u64, interval_ms: u64) -> Load {
     Load {
         generation,
         max_concurrent_runs: 4,
+        unstable: Vec::new(),
         plugins: vec![plugin("plugin-a"), plugin("plugin-b")],
         checks: vec![check("a", "plugin-a"), check("b", "plugin-b")],
         hooks: vec![HookSpec {

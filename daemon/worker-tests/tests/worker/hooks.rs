@@ -16,7 +16,7 @@ fn hook(items: &str, body: &str) -> Vec<u8> {
     guest::component("hook", &guest::module(items, &run))
 }
 
-fn event(source: &str, sequence: u64) -> Event {
+pub(crate) fn event(source: &str, sequence: u64) -> Event {
     Event {
         sequence,
         source: source.to_owned(),

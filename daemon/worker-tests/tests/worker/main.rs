@@ -4,7 +4,9 @@
 mod code;
 mod compiling;
 mod confinement;
+mod data;
 mod files;
+mod golden;
 mod grants;
 mod hooks;
 mod http;

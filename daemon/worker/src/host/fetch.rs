@@ -230,11 +230,14 @@ impl Fetcher {
     /// Notes a denied request, without its query: that is the plugin's, and may be a secret.
     fn deny(&self, url: &HttpUrl, peer: Option<SocketAddr>) {
         let at = peer.map_or_else(String::new, |peer| format!(" at {peer}"));
+        let secrets = &self.grants.secrets;
+        let call = format!("{}.fetch {url}{at}", self.permission);
+        let line = self.grant().line(self.permission, |grant| {
+            grant.urls.push(UrlPrefix::of(url, peer));
+        });
         self.tally.deny(
-            one_line(&format!("{}.fetch {url}{at}", self.permission), 256),
-            self.grant().line(self.permission, |grant| {
-                grant.urls.push(UrlPrefix::of(url, peer));
-            }),
+            one_line(&secrets.blot(&call), 256),
+            secrets.blot(&line).into_owned(),
         );
     }
 

@@ -11,6 +11,7 @@ use mainstay_protocol::LogLevel;
 use super::State;
 use crate::bindings::common::Attribute;
 use crate::bindings::log;
+use crate::secrets::Secrets;
 use crate::tally::lock;
 use crate::text::{is_key, one_line};
 
@@ -103,15 +104,17 @@ pub(crate) struct Line {
 #[derive(Debug)]
 pub(crate) struct RunLog {
     budget: Arc<LogBudget>,
+    secrets: Arc<Secrets>,
     lines: Mutex<Vec<Line>>,
 }
 
 impl RunLog {
-    /// An empty log that takes from `budget`.
+    /// An empty log that takes from `budget`, and keeps `secrets` out of its lines.
     #[must_use]
-    pub(crate) fn new(budget: Arc<LogBudget>) -> Self {
+    pub(crate) fn new(budget: Arc<LogBudget>, secrets: Arc<Secrets>) -> Self {
         Self {
             budget,
+            secrets,
             lines: Mutex::default(),
         }
     }
@@ -128,12 +131,15 @@ impl RunLog {
         }
         lines.push(Line {
             level,
-            message: one_line(message, LINE),
+            message: one_line(&self.secrets.blot(message), LINE),
             fields: fields
                 .iter()
                 .filter(|field| is_key(&field.key))
                 .take(FIELDS)
-                .map(|field| (field.key.clone(), one_line(&field.value, LINE)))
+                .map(|field| {
+                    let value = self.secrets.blot(&field.value);
+                    (field.key.clone(), one_line(&value, LINE))
+                })
                 .collect(),
         });
     }
@@ -193,14 +199,14 @@ mod tests {
 
     #[test]
     fn a_budget_of_nothing_drops_everything() {
-        let log = RunLog::new(Arc::new(LogBudget::new(0)));
+        let log = RunLog::new(Arc::new(LogBudget::new(0)), Arc::default());
         log.add(LogLevel::Info, "x", &[]);
         assert!(log.take().is_empty());
     }
 
     #[test]
     fn fields_with_keys_outside_the_contract_are_left_out() {
-        let log = RunLog::new(Arc::new(LogBudget::new(60)));
+        let log = RunLog::new(Arc::new(LogBudget::new(60)), Arc::default());
         let field = |key: &str| Attribute {
             key: key.into(),
             value: "a\nb".into(),

@@ -6,14 +6,19 @@
 mod budget;
 mod dial;
 mod fetch;
+mod fifo;
 mod http;
 mod log;
 mod names;
 mod probe;
 mod proc_table;
 mod process;
+mod routers;
+mod secrets;
+mod state;
 mod stdio;
 mod tls;
+mod units;
 mod waiting;
 mod wasi;
 mod wasi_http;
@@ -24,12 +29,15 @@ pub(crate) use names::Names;
 pub use probe::Connection;
 pub(crate) use probe::ProbeSlots;
 pub(crate) use proc_table::{Look, ProcTable};
+#[expect(unreachable_pub, reason = "the generated bindings export it")]
+pub use secrets::Secret;
 pub(crate) use tls::{SystemAuthorities, Tls};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mainstay_protocol::{Answer, Question, Refusal};
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -40,6 +48,7 @@ use crate::grants::Grants;
 use crate::in_flight::InFlight;
 use crate::limits::Limiter;
 use crate::tally::Tally;
+use crate::text::one_line;
 use crate::turn::Turn;
 use fetch::Fetcher;
 use wasi_http::WasiHttp;
@@ -69,6 +78,10 @@ pub(crate) struct State {
     sockets: u32,
     /// Bytes received over connections.
     received: usize,
+    /// The same for `state`, for `fifo`, and for `routers` and `units` together.
+    kept: u32,
+    piped: u32,
+    looked: u32,
     wasi: Wasi,
     wasi_http: WasiHttp,
 }
@@ -135,6 +148,9 @@ impl State {
             fetched: 0,
             sockets: 0,
             received: 0,
+            kept: 0,
+            piped: 0,
+            looked: 0,
             wasi: Wasi { context, resources },
             wasi_http: WasiHttp::new(fetcher),
         }
@@ -168,6 +184,21 @@ impl State {
 
     fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+}
+
+impl State {
+    /// What a guest has passed, as it may be shown to people: without its secrets, one line, cut to `limit` bytes.
+    fn shown(&self, text: &str, limit: usize) -> String {
+        one_line(&self.grants.secrets.blot(text), limit)
+    }
+
+    /// Asks the daemon on behalf of this plugin; ended by the deadline of the run. Who waits for long does so without a
+    /// turn.
+    async fn ask(&mut self, question: Question) -> Result<Answer, Refusal> {
+        let asked = self.shared.broker.ask(&self.grants.plugin, question);
+        let (answer, _) = self.waiting_turn().wait(asked).await?;
+        Ok(answer)
     }
 }
 
@@ -211,5 +242,15 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     bindings::process::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::probe::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
     bindings::http::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    bindings::fifo::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    bindings::secrets::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    bindings::state::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    bindings::routers::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    bindings::services::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    // Linked for all; who imports it without leave is refused before.
+    let unstable = bindings::units::LinkOptions::default()
+        .service_manager(true)
+        .to_owned();
+    bindings::units::add_to_linker::<_, HasSelf<_>>(linker, &unstable, |state| state)?;
     Ok(())
 }

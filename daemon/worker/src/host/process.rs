@@ -7,7 +7,6 @@ use super::{Shared, State};
 use crate::bindings::process::{Error, Host, Info, RunState, Selector};
 use crate::grant_line::{self, ProcessKey};
 use crate::tally::Call;
-use crate::text::one_line;
 
 /// Calls of one run, at most.
 const CALLS: u32 = 64;
@@ -73,7 +72,7 @@ impl State {
                 .any(|file| file == Path::new(value)),
         };
         if !allowed {
-            let shown = one_line(value, 64);
+            let shown = self.shown(value, 64);
             self.tally.deny(
                 format!("{function} {} {shown}", words(key)),
                 grant_line::process(granted, key, &shown),

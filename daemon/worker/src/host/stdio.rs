@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn output_becomes_bounded_lines() {
-        let log = Arc::new(RunLog::new(Arc::new(LogBudget::new(60))));
+        let log = Arc::new(RunLog::new(Arc::new(LogBudget::new(60)), Arc::default()));
         let output = Output::stdout(&log);
         for piece in [&b"one\ntw"[..], b"o\n\n", &[b'x'; 5000], b"\nrest"] {
             output

@@ -34,6 +34,7 @@ pub(super) async fn load(
     linker: &Linker<State>,
     shared: &Arc<Shared>,
     codes: &Codes,
+    unstable: &[String],
     (number, spec): (usize, PluginSpec),
 ) -> Result<(PluginInfo, Loaded), Refused> {
     let name = spec.name.clone();
@@ -51,6 +52,7 @@ pub(super) async fn load(
         Grants::default()
     });
     faults.extend(files::faults(&name, &grants.files));
+    let grants = grants.with_secrets(spec.secrets);
     let Some(component) = codes.get(&spec.code) else {
         let message = "its code was not sent along".to_owned();
         faults.push(fault::of_plugin(&name, message, None));
@@ -83,6 +85,18 @@ pub(super) async fn load(
             &name,
             format!("imports what this daemon does not have: {list}"),
             Some(contract::help_for(&interfaces.unknown)),
+        ));
+        return Err((Some(info), faults));
+    }
+    let not_allowed = interfaces.not_allowed(unstable);
+    if !not_allowed.is_empty() {
+        let list = not_allowed.join("\", \"");
+        faults.push(fault::of_plugin(
+            &name,
+            format!("uses what may still change in the contract: \"{list}\""),
+            Some(format!(
+                "to allow that, write unstable = [\"{list}\"] in [plugins]"
+            )),
         ));
         return Err((Some(info), faults));
     }
