@@ -124,10 +124,7 @@ impl Config {
                         "it asks for {} {}, which is not granted",
                         wish.capability, wish.scope
                     ),
-                    help: wish
-                        .line
-                        .as_ref()
-                        .map(|line| format!("to grant it: {line}")),
+                    help: Some(grants::how(wish)),
                 };
                 Problem {
                     severity: Severity::Warning,

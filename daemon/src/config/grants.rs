@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use mainstay_protocol::{
-    Grants, HttpGrant, ProbeGrant, ProcessGrant, Secret, StateGrant, UrlPrefix,
+    Grants, HttpGrant, ProbeGrant, ProcessGrant, Secret, StateGrant, UrlPrefix, Wish,
 };
 
 use super::table::Table;
@@ -55,6 +55,19 @@ fn state(mut table: Table<'_>) -> StateGrant {
     };
     table.finish();
     grant
+}
+
+/// What to do about a wish that is not granted.
+pub(super) fn how(wish: &Wish) -> String {
+    let capability = &wish.capability;
+    let known = serde_json::to_value(Grants::default());
+    match &wish.line {
+        Some(line) => format!("to grant it: {line}"),
+        None if known.is_ok_and(|known| known.get(capability).is_some()) => {
+            format!("permissions.{capability} says what it may use")
+        }
+        None => "this version has nothing of that kind to grant".to_owned(),
+    }
 }
 
 /// An address or a network, in the form in which the worker reads it.

@@ -651,6 +651,15 @@ fn what_a_plugin_cannot_do_without_and_is_not_granted_is_a_warning_with_the_line
             wish("granted", false, true),
             wish("optional", true, false),
             wish("nginx", false, false),
+            Wish {
+                line: None,
+                ..wish("what the settings name", false, false)
+            },
+            Wish {
+                capability: "teleport".to_owned(),
+                line: None,
+                ..wish("mars", false, false)
+            },
         ],
     };
     let unmet = config.unmet(&[plugin]);
@@ -658,7 +667,9 @@ fn what_a_plugin_cannot_do_without_and_is_not_granted_is_a_warning_with_the_line
     assert_eq!(
         lines,
         [
-            "mainstay.toml:3:8: warning: plugin[0].file: plugin \"own\": it asks for process nginx, which is not granted; to grant it: permissions.process = { names = [\"nginx\"] }"
+            "mainstay.toml:3:8: warning: plugin[0].file: plugin \"own\": it asks for process nginx, which is not granted; to grant it: permissions.process = { names = [\"nginx\"] }",
+            "mainstay.toml:3:8: warning: plugin[0].file: plugin \"own\": it asks for process what the settings name, which is not granted; permissions.process says what it may use",
+            "mainstay.toml:3:8: warning: plugin[0].file: plugin \"own\": it asks for teleport mars, which is not granted; this version has nothing of that kind to grant",
         ]
     );
 }
