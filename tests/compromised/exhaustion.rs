@@ -7,10 +7,10 @@ use libc::{MAP_ANONYMOUS, MAP_GROWSDOWN, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED}
 use nix::errno::Errno;
 
 use crate::DATA;
-use crate::attack::{Attacks, syscall};
+use crate::attack::{Attacks, address, syscall};
 
 /// Descriptors that the worker may have open.
-const DESCRIPTORS: u64 = 512;
+const DESCRIPTORS: u64 = 4608;
 
 /// Threads that the worker may have beyond those of the machine, and that many more, since those
 /// come and go.
@@ -53,8 +53,16 @@ fn memory() -> u64 {
     pieces.len() as u64 * PIECE.unsigned_abs()
 }
 
-/// Descriptors that could be open at once.
+/// Descriptors that could be open at once, after asking for as many as are allowed.
 fn descriptors() -> u64 {
+    let mut limit = [0_u64; 2];
+    let place = limit.as_mut_ptr() as i64;
+    let which = libc::RLIMIT_NOFILE.into();
+    if syscall(libc::SYS_prlimit64, [0, which, 0, place, 0, 0]).is_ok() {
+        let [_, most] = limit;
+        let all = [most; 2];
+        let _ = syscall(libc::SYS_prlimit64, [0, which, address(&all), 0, 0, 0]);
+    }
     let copy = || {
         let duplicate = libc::F_DUPFD_CLOEXEC.into();
         syscall(libc::SYS_fcntl, [2, duplicate, 0, 0, 0, 0])

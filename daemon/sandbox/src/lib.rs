@@ -52,6 +52,13 @@ pub fn enter(granted: &Granted, data: u64) -> Result<Vec<String>, SandboxError> 
     Ok(missing)
 }
 
+/// How many files of processes may be kept open within the limit that [`enter`] sets: at most 4096.
+/// To be asked before it.
+#[must_use]
+pub fn kept_files() -> usize {
+    usize::try_from(privileges::kept_files()).unwrap_or(usize::MAX)
+}
+
 /// As [`enter`], for a process that compiles: no file, no socket, and the least of the machine's
 /// memory and time. What it writes its code to has to be there already.
 ///

@@ -22,6 +22,8 @@ const NICE: i32 = 10;
 const COMPILER_NICE: i32 = 19;
 /// Open files. 128 probes at once, the files of one look at `/proc`, and some to spare.
 const OPEN_FILES: u64 = 512;
+/// Open files of processes beside those, for who looks at the same ones again and again.
+const KEPT_FILES: u64 = 4096;
 /// Threads that the user may have beyond those that the machine has now. The kernel counts those of
 /// one user together, whoever else that is.
 const THREADS: u64 = 512;
@@ -32,21 +34,21 @@ const NOBODY: u32 = 65534;
 
 /// Sets the limits that hold from now on, `data` bytes of memory among them.
 pub(super) fn limit(data: u64) -> Result<(), SandboxError> {
-    limit_all()?;
+    limit_all(OPEN_FILES + KEPT_FILES)?;
     lower(Resource::Data, data).map_err(refused("limit memory"))
 }
 
 /// Core dumps are off: they would hold plugins' data.
-fn limit_all() -> Result<(), SandboxError> {
+fn limit_all(open_files: u64) -> Result<(), SandboxError> {
     lower(Resource::Core, 0).map_err(refused("switch off core dumps"))?;
-    lower(Resource::Nofile, OPEN_FILES).map_err(refused("limit open files"))?;
+    lower(Resource::Nofile, open_files).map_err(refused("limit open files"))?;
     lower(Resource::Nproc, threads().saturating_add(THREADS)).map_err(refused("limit threads"))?;
     yield_to_others(NICE)
 }
 
 /// As [`limit`], with what one compilation may take.
 pub(super) fn limit_compiler() -> Result<(), SandboxError> {
-    limit_all()?;
+    limit_all(OPEN_FILES)?;
     lower(Resource::As, COMPILER_MEMORY).map_err(refused("limit memory"))?;
     lower(Resource::Fsize, CODE_LIMIT).map_err(refused("limit the code"))?;
     // Ends with SIGXCPU, which nobody else sends, and not with the SIGKILL of the hard limit.
@@ -61,6 +63,13 @@ pub(super) fn limit_compiler() -> Result<(), SandboxError> {
     };
     setrlimit(Resource::Cpu, seconds).map_err(refused("limit processor time"))?;
     yield_to_others(COMPILER_NICE)
+}
+
+/// How many files can be kept open when the limits hold, and leave enough to all others. Where the
+/// limit is low already, that is none.
+pub(super) fn kept_files() -> u64 {
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    most.saturating_sub(OPEN_FILES).min(KEPT_FILES)
 }
 
 /// How many threads the machine has now: in the fourth field, behind those that run.

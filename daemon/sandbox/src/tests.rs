@@ -131,8 +131,8 @@ fn the_way_back_is_closed() {
         rustix::process::setpriority_process(None, -1).unwrap_err();
         rustix::process::chroot("/tmp").unwrap_err();
         let more = rustix::process::Rlimit {
-            current: Some(4096),
-            maximum: Some(4096),
+            current: Some(8192),
+            maximum: Some(8192),
         };
         rustix::process::setrlimit(rustix::process::Resource::Nofile, more).unwrap_err();
     });

@@ -276,7 +276,7 @@ mod tests {
         let shared = Arc::new(Shared {
             in_flight: InFlight::new(in_flight::page(1).unwrap(), 1),
             ticker: Ticker::new(&engine).unwrap(),
-            processes: ProcTable::new(Look::default()),
+            processes: ProcTable::new(Look::default(), 0),
             probes: ProbeSlots::default(),
             names: Names::new(broker.clone()),
             broker,

@@ -86,6 +86,7 @@ fn run(
         rustix::param::clock_ticks_per_second(),
     );
     let authorities = SystemAuthorities::open();
+    let kept_files = sandbox::kept_files();
     for missing in sandbox::enter(&granted(&request), data(&request))? {
         eprintln!("mainstay-worker: confined, but for this: {missing}");
     }
@@ -98,7 +99,15 @@ fn run(
         .enable_all()
         .build()?;
     let stream = stream.into_inner();
-    let loaded = loaded(stream, page, engine, authorities, codes, request);
+    let loaded = loaded(
+        stream,
+        page,
+        engine,
+        authorities,
+        kept_files,
+        codes,
+        request,
+    );
     let result = runtime.block_on(loaded);
     // A look at the processes may still be going on; nobody waits for it any more.
     runtime.shutdown_background();
@@ -137,6 +146,7 @@ async fn loaded(
     page: File,
     engine: &Engine,
     authorities: SystemAuthorities,
+    kept_files: usize,
     codes: Codes,
     request: Load,
 ) -> Result<(), SessionError> {
@@ -147,7 +157,7 @@ async fn loaded(
     let shared = Arc::new(Shared {
         in_flight: InFlight::new(page, request.plugins.len()),
         ticker: Ticker::new(engine)?,
-        processes: ProcTable::new(Look::of(grants)),
+        processes: ProcTable::new(Look::of(grants), kept_files),
         probes: ProbeSlots::default(),
         names: Names::new(broker.clone()),
         broker,

@@ -1,5 +1,7 @@
 //! The processes of this machine, as the kernel tells them in `/proc`.
 
+mod comms;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -8,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as Lock};
 use std::time::{Duration, Instant};
 
 use mainstay_protocol::ProcessGrant;
@@ -16,6 +18,9 @@ use procfs_core::FromRead;
 use procfs_core::process::{Stat, Status};
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use tokio::sync::Mutex;
+
+use crate::tally::lock;
+use comms::Comms;
 
 /// How long one look serves all runs.
 const FRESH: Duration = Duration::from_millis(250);
@@ -59,6 +64,7 @@ impl Look {
 #[derive(Debug)]
 pub(crate) struct ProcTable {
     look: Arc<Look>,
+    comms: Arc<Lock<Comms>>,
     last: Mutex<Option<(Instant, Arc<Vec<Proc>>)>>,
 }
 
@@ -71,11 +77,12 @@ pub(super) struct Proc {
 }
 
 impl ProcTable {
-    /// A table of what `look` says.
+    /// A table of what `look` says, which keeps at most so many files open between two looks.
     #[must_use]
-    pub(crate) fn new(look: Look) -> Self {
+    pub(crate) fn new(look: Look, open: usize) -> Self {
         Self {
             look: Arc::new(look),
+            comms: Arc::new(Lock::new(Comms::new(open))),
             last: Mutex::default(),
         }
     }
@@ -92,9 +99,9 @@ impl ProcTable {
         {
             return Ok(processes.clone());
         }
-        let look = self.look.clone();
+        let (look, comms) = (self.look.clone(), self.comms.clone());
         let at = Instant::now();
-        let processes = Arc::new(blocking(move || scan(&look)).await?);
+        let processes = Arc::new(blocking(move || scan(&look, &mut lock(&comms))).await?);
         *last = Some((at, processes.clone()));
         Ok(processes)
     }
@@ -217,12 +224,13 @@ fn lives(stat: &Stat) -> bool {
 
 /// Looks at every process, and at all of one only if it is looked for: most of the cost of a look
 /// is what it reads of the others.
-fn scan(look: &Look) -> io::Result<Vec<Proc>> {
+fn scan(look: &Look, comms: &mut Comms) -> io::Result<Vec<Proc>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut directory = Directory {
         proc: openat(CWD, "/proc", flags, Mode::empty())?,
         path: String::new(),
         buffer: [0; READ],
+        comms,
     };
     let list = directory.proc.try_clone()?;
     let mut space = vec![MaybeUninit::uninit(); LIST];
@@ -244,22 +252,23 @@ fn scan(look: &Look) -> io::Result<Vec<Proc>> {
             processes.push(process);
         }
     }
+    directory.comms.end();
     Ok(processes)
 }
 
 /// `/proc`, and room for what is read there.
-struct Directory {
+struct Directory<'a> {
     proc: OwnedFd,
     path: String,
     buffer: [u8; READ],
+    comms: &'a mut Comms,
 }
 
-impl Directory {
+impl Directory<'_> {
     fn look_at(&mut self, pid: &str, look: &Look) -> io::Result<Option<Proc>> {
         let mut wanted = false;
         if !look.names.is_empty() {
-            let name = self.read(pid, "comm")?;
-            let name = name.strip_suffix(b"\n").unwrap_or(name);
+            let name = self.comms.read(&self.proc, pid, &mut self.buffer)?;
             wanted |= look.names.contains(name);
         }
         let (mut command, mut control_groups) = (None, None);
@@ -338,7 +347,7 @@ mod tests {
         let executable = std::env::args().next().unwrap();
         let base = executable.rsplit('/').next().unwrap();
         let found = |look: &Look| {
-            let processes = scan(look).unwrap();
+            let processes = scan(look, &mut Comms::new(10)).unwrap();
             processes.into_iter().find(|p| p.stat.pid == pid)
         };
         assert!(found(&look(&[&name], &[])).unwrap().has_name(&name));
@@ -346,7 +355,11 @@ mod tests {
         assert!(by_command.has_command(base));
         assert!(!by_command.has_command(&executable) || base == executable);
         assert!(found(&look(&["no such name"], &["no such command"])).is_none());
-        assert!(scan(&Look::default()).unwrap().is_empty());
+        assert!(
+            scan(&Look::default(), &mut Comms::new(10))
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]
@@ -357,7 +370,7 @@ mod tests {
         while stat().state != 'Z' {
             std::thread::yield_now();
         }
-        let processes = scan(&look(&[&stat().comm], &[])).unwrap();
+        let processes = scan(&look(&[&stat().comm], &[]), &mut Comms::new(10)).unwrap();
         assert!(processes.iter().all(|p| p.stat.pid != pid));
         child.wait().unwrap();
     }
