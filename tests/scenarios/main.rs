@@ -18,6 +18,7 @@ mod interfaces;
 mod interoperation;
 mod introduction;
 mod javascript;
+mod keeping;
 mod plugins;
 mod probing;
 mod refusal;

@@ -14,7 +14,9 @@ use mainstay_lab::stall::Stalled;
 use mainstay_lab::systemd::System;
 use mainstay_lab::wait::{self, SOON};
 use mainstay_lab::watch::AddressWatch;
+use mainstay_worker_tests::guest;
 use nix::sys::signal::{Signal, kill};
+use serde_json::Value;
 
 use crate::compromised;
 use crate::setup::LONG;
@@ -462,4 +464,48 @@ fn t34_native_code_in_the_workers_unit_gets_nowhere() -> Result<()> {
     booted.until_active()?;
     assert_eq!(booted.restarts()?, 0, "{}", booted.journal());
     Ok(())
+}
+
+/// The state of a unit, as a plugin sees it in the packaged set-up: over the system bus, and by no other user's leave.
+#[test]
+fn a_plugin_sees_the_state_of_a_unit() -> Result<()> {
+    if lacking("systemd_a_plugin_sees_the_state_of_a_unit") {
+        return Ok(());
+    }
+    let booted = Booted::new()?;
+    let file = booted.host.files().join("app-unit.wasm");
+    std::fs::write(&file, guest::unit("app.service"))?;
+    booted
+        .system
+        .install(&file, "/usr/lib/mainstay/plugins/app-unit.wasm")?;
+    let router = mainstay::configuration(&Router::fast(100)).replace(&mainstay::preamble(), "");
+    booted.start(&format!(
+        "plugins.unstable = [\"service-manager\"]\n\
+         [[plugin]]\nname = \"app-unit\"\npermissions.units = [\"app.service\"]\n\
+         [[check]]\nname = \"app\"\nplugin = \"app-unit\"\ninterval = \"300ms\"\n\n{router}"
+    ))?;
+    let until = |state: &str| {
+        let mut last = String::new();
+        wait::until_true(SOON, &format!("the plugin sees {state}"), || {
+            let status = booted.system.text(&["mainstay", "status", "--json"])?;
+            let status: Value = serde_json::from_str(&status)?;
+            last = status["checks"][0]["message"].to_string();
+            Ok(last == format!("\"{state}\""))
+        })
+        .with_context(|| format!("it last saw {last}; {}", booted.journal()))
+    };
+    // There is none of that name: not-found.
+    until("error 1")?;
+    booted.system.write(
+        "/etc/systemd/system/app.service",
+        "[Service]\nExecStart=/bin/sleep infinity\n",
+    )?;
+    booted.system.text(&["systemctl", "daemon-reload"])?;
+    until("inactive")?;
+    booted.system.text(&["systemctl", "start", "app.service"])?;
+    until("active")?;
+    booted
+        .system
+        .text(&["systemctl", "kill", "--signal=SEGV", "app.service"])?;
+    until("failed")
 }
