@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use mainstay_protocol::Grants;
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -135,6 +136,25 @@ fn t23_a_granted_directory_is_not_changed() {
     assert_eq!(fs::read(&file).unwrap(), b"inside");
     assert_eq!(fs::read_dir(&granted).unwrap().count(), 6);
     assert_eq!(fs::read_dir(granted.join("below")).unwrap().count(), 1);
+    drop(place);
+}
+
+/// Threat 17: opening a pipe waits for somebody at its other end, with a thread that others need as well.
+#[test]
+fn t17_pipes_in_a_granted_directory_keep_nobody_waiting() {
+    let (place, granted) = place();
+    let pipe = granted.join("pipe");
+    mkfifoat(CWD, &pipe, Mode::from_raw_mode(0o666)).unwrap();
+    let way = granted.join("way");
+    symlink("pipe", &way).unwrap();
+    for path in [&pipe, &way] {
+        let mut pipe = ask("read", path);
+        pipe["times"] = json!(8);
+        let steps = json!([pipe, ask("read", granted.join("file"))]);
+        let said = said(&asking(steps).grants(grants(&granted)).run());
+        assert!(said[0].starts_with('!'), "{said:?}");
+        assert_eq!(said[1], "inside");
+    }
     drop(place);
 }
 

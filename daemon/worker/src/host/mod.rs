@@ -7,6 +7,7 @@ mod budget;
 mod dial;
 mod fetch;
 mod fifo;
+mod files;
 mod http;
 mod log;
 mod names;
@@ -233,6 +234,7 @@ impl std::fmt::Debug for Wasi {
 pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasi::link_sockets(linker)?;
+    files::link(linker)?;
     waiting::link(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     bindings::common::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
