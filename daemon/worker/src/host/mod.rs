@@ -77,6 +77,8 @@ pub(crate) struct State {
     probed: u32,
     fetched: u32,
     sockets: u32,
+    /// Connections that it has opened to talk over.
+    opened: u32,
     /// Bytes received over connections.
     received: usize,
     /// The same for `state`, for `fifo`, and for `routers` and `units` together.
@@ -148,6 +150,7 @@ impl State {
             probed: 0,
             fetched: 0,
             sockets: 0,
+            opened: 0,
             received: 0,
             kept: 0,
             piped: 0,
@@ -174,10 +177,11 @@ impl State {
         &self.tally
     }
 
-    /// The turn to wait with for what others take their time for: a large instance keeps its turn, so that those that
-    /// wait without one are bounded in memory as well.
+    /// The turn to wait with for what others take their time for: a large instance keeps its turn, and so does one with
+    /// more than one connection, so that those that wait without one are bounded in memory and descriptors as well.
     fn waiting_turn(&self) -> Turn {
-        match self.limiter.used() <= WAITING {
+        let connections = self.opened + self.sockets;
+        match self.limiter.used() <= WAITING && connections <= 1 {
             true => self.turn.clone(),
             false => Turn::default(),
         }

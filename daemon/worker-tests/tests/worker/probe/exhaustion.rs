@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mainstay_protocol::Outcome;
+use mainstay_protocol::{FromWorker, Outcome, Subject, ToWorker};
 use mainstay_worker_tests::prober::{self, grant};
 use rustix::net::{AddressFamily, SocketType};
 use serde_json::json;
@@ -75,7 +75,7 @@ fn t17_fifty_of_them_do_not_delay_the_next_check() {
             .timing(30_000, 30_000);
     }
     let mut worker = setup.loaded();
-    worker.send(&mainstay_protocol::ToWorker::Start);
+    worker.send(&ToWorker::Start);
     let begin = Instant::now();
     // While they all wait, the other check runs at its interval.
     for _ in 0..10 {
@@ -120,6 +120,38 @@ fn t26_a_run_has_sixteen_connections_and_leaves_none_behind() {
         worker.run("c");
     }
     assert_eq!(descriptors(worker.pid()), before);
+}
+
+#[test]
+fn t26_runs_that_hold_all_connections_that_they_may_leave_some_to_others() {
+    let port = keeper();
+    let to = format!("127.0.0.1:{port}");
+    let mut holding = vec![json!({ "tcp-open": { "to": to } }); 16];
+    holding.push(json!({ "receive": {} }));
+    let connecting = json!([{ "tcp-connect": { "to": to } }]);
+    let mut setup = prober::probing(connecting, grant(&["127.0.0.1"], &[port])).timing(200, 200);
+    let holder = prober::probing(holding.into(), grant(&["127.0.0.1"], &[port]));
+    setup = setup
+        .plugin("q", &prober::component())
+        .grants(holder.load.plugins[0].grants.clone());
+    for number in 0..12 {
+        setup = setup
+            .check(&format!("holder {number}"), "q")
+            .settings(holder.load.checks[0].settings.clone())
+            .timing(250, 250);
+    }
+    let mut worker = setup.loaded();
+    worker.send(&ToWorker::Start);
+    let of_c = Subject::Check("c".to_owned());
+    for _ in 0..8 {
+        let said = worker.find(|frame| match frame {
+            FromWorker::Log {
+                subject, message, ..
+            } if subject == of_c => Some(message),
+            _ => None,
+        });
+        assert!(said.contains("ok"), "{said}");
+    }
 }
 
 #[test]

@@ -139,6 +139,7 @@ impl Host for State {
         let dial = probe.dial.tcp(&self.shared.broker);
         let stream = within(&probe.turn, probe.limit, async { Ok(dial.await?) }).await?;
         let each = Duration::from_millis(options.timeout_ms.into());
+        self.opened += 1;
         let connection = Connection::new(stream, each, probe.slot);
         let pushed = self.wasi.resources.push(connection);
         pushed.map_err(|error| other(&error.to_string()))
