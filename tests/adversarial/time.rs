@@ -59,11 +59,21 @@ fn t37_a_sleep_ends_at_the_deadline() {
 /// More of them than runs have turns: who sleeps gives its turn to others.
 #[test]
 fn t37_sleepers_do_not_delay_another_check() {
+    let waits = [
+        "(call $block (call $after (i64.const 3600000000000)))",
+        "(i32.store (i32.const 4000) (call $after (i64.const 3600000000000)))
+         (call $poll (i32.const 4000) (i32.const 1) (i32.const 4008))",
+    ];
+    waits.into_iter().for_each(a_sleeper_delays_no_other_check);
+}
+
+fn a_sleeper_delays_no_other_check(wait: &str) {
     let sleeper = guest::check(
         r#"(import "wasi:clocks/monotonic-clock@0.2.0" "subscribe-duration"
              (func $after (param i64) (result i32)))
-           (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))"#,
-        "(call $block (call $after (i64.const 3600000000000))) unreachable",
+           (import "wasi:io/poll@0.2.0" "[method]pollable.block" (func $block (param i32)))
+           (import "wasi:io/poll@0.2.0" "poll" (func $poll (param i32 i32 i32)))"#,
+        &format!("{wait} unreachable"),
     );
     let mut setup = Setup::with_check(&guest::healthy()).plugin("sleeps", &sleeper);
     for number in 0..50 {

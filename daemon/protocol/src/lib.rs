@@ -44,6 +44,7 @@ mod question;
 mod rate;
 mod sealed;
 mod secret;
+mod text;
 mod unknown_key;
 mod url;
 mod usage;
@@ -68,6 +69,7 @@ pub use question::{
 pub use rate::Rate;
 pub use sealed::{Blank, Sealed, SealedError};
 pub use secret::{SECRET_LIMIT, SECRETS_LIMIT, Secret, SecretBytes};
+pub use text::steers;
 pub use unknown_key::{UNKNOWN_KEY, help_for_unknown_key, nearest};
 pub use url::{HttpUrl, LONGEST_URL, UrlError, UrlHost, UrlHosts, UrlPrefix};
 pub use usage::{Outcomes, TIME_BOUNDS_US, Times, Usage};

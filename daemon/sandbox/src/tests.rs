@@ -138,6 +138,15 @@ fn the_way_back_is_closed() {
     });
 }
 
+/// It would hold what plugins know.
+#[test]
+fn no_core_is_dumped() {
+    confined(|_| {
+        let core = rustix::process::getrlimit(rustix::process::Resource::Core);
+        assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
+    });
+}
+
 #[test]
 fn memory_ends_at_the_limit() {
     confined(|_| {

@@ -295,3 +295,33 @@ pub(crate) enum ConnectionError {
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use mainstay_protocol::Answer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_that_does_not_read_is_given_up_before_too_much_waits() {
+        let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut connection = Connection::new(ours).unwrap();
+        let message = ToWorker::Answer {
+            id: 1,
+            answer: Ok(Answer::Names {
+                resolv_conf: "x".repeat(512 << 10),
+                hosts: String::new(),
+            }),
+        };
+        let mut sent = 0;
+        let error = loop {
+            match connection.send(&message) {
+                Ok(()) => sent += 512 << 10,
+                Err(error) => break error,
+            }
+            assert!(connection.waiting <= OUTGOING_LIMIT, "{sent}");
+        };
+        assert!(matches!(error, ConnectionError::Behind), "{error}");
+        assert!(sent > OUTGOING_LIMIT / 2, "after {sent} bytes");
+    }
+}

@@ -119,10 +119,10 @@ fn name(subject: &Subject) -> String {
     }
 }
 
-/// The text without control characters, and cut: the worker is not trusted with more.
+/// The text without what steers a terminal, and cut: the worker is not trusted with more.
 fn line(text: &str, limit: usize) -> String {
     let text = &text[..text.floor_char_boundary(limit)];
-    text.replace(char::is_control, "\u{fffd}")
+    text.replace(protocol::steers, "\u{fffd}")
 }
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ mod tests {
         let report = protocol::Report {
             status: protocol::Status::Degraded,
             weight: protocol::WeightChange::Offset(-5),
-            message: "a\nb\u{1b}[2J".repeat(1000),
+            message: "a\nb\u{1b}[2J\u{202e}".repeat(1000),
             metrics: Vec::new(),
         };
         let verdict = verdict("c".to_owned(), 7, protocol::Outcome::Report(report), 1500);
@@ -149,7 +149,7 @@ mod tests {
         };
         assert_eq!(status, input::Status::Degraded);
         assert_eq!(weight, input::WeightChange::Offset(-5));
-        assert!(!message.contains(char::is_control));
+        assert!(!message.contains(protocol::steers));
         assert!(message.len() <= 3 * MESSAGE_LIMIT);
     }
 

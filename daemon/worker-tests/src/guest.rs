@@ -38,7 +38,10 @@ package test:wasi;
 package wasi:keyvalue@0.2.0 { interface store { open: func(); } }
 package wasi:io@0.2.0 {
     interface error { resource error; }
-    interface poll { resource pollable { block: func(); } }
+    interface poll {
+        resource pollable { block: func(); }
+        poll: func(in: list<borrow<pollable>>) -> list<u32>;
+    }
     interface streams {
         use error.{error};
         variant stream-error { last-operation-failed(error), closed }

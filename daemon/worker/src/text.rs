@@ -1,6 +1,7 @@
 //! Text of a plugin made fit for a log: one line, no control characters, of bounded length.
 
 pub(crate) use mainstay_protocol::is_key;
+use mainstay_protocol::steers;
 
 /// Escapes what could break a line or steer a terminal and cuts the result to `limit` bytes.
 ///
@@ -25,15 +26,6 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
         }
     }
     line
-}
-
-/// Whether a character does something to a terminal or a line instead of being shown.
-fn steers(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
 }
 
 #[cfg(test)]

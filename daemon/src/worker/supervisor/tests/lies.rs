@@ -28,6 +28,14 @@ fn verdict(check: &str, generation: u64) -> FromWorker {
     }
 }
 
+/// The same, after so long.
+fn took(mut verdict: FromWorker, microseconds: u64) -> FromWorker {
+    if let FromWorker::Verdict { took_us, .. } = &mut verdict {
+        *took_us = microseconds;
+    }
+    verdict
+}
+
 fn line(plugin: &str, subject: Subject) -> FromWorker {
     FromWorker::Log {
         plugin: plugin.to_owned(),
@@ -66,6 +74,7 @@ async fn a_worker_that_lies_is_cut_off_and_replaced() {
         verdict("stranger", 7),
         verdict("a", 6),
         verdict("a", 8),
+        took(verdict("b", 7), u64::MAX),
         done("hook", 1),
         done("stranger", 1),
         line("stranger", Subject::Load),
