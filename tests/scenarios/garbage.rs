@@ -275,10 +275,10 @@ fn who_floods_is_kept_apart_until_it_is_quiet() -> Result<()> {
     Ok(())
 }
 
-/// Until b has told that it keeps the source apart, and then has heard a for a while.
 /// How long b stands still: a buffer of the kernel's default size holds a few hundred packets.
 const STILL: Duration = Duration::from_millis(100);
 
+/// Until b has told that it keeps the source apart, and then has heard a for a while.
 fn kept_apart(stage: &Stage, source: Ipv4Addr) -> Result<()> {
     // On a slow machine the flood does not fill the buffer by itself: b reads faster.
     let daemon = stage.b.process()?;

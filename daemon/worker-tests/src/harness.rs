@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use mainstay_protocol::carrier::Carrier;
 use mainstay_protocol::{
-    Anatomy, CheckSpec, CompileFault, FromWorker, Grants, HookSpec, Limits, Load, LoadFault,
-    Outcome, PluginInfo, PluginSpec, Run, RunReport, Sealed, Subject, ToWorker, frame, in_flight,
+    Anatomy, Answer, CheckSpec, CompileFault, FromWorker, Grants, HookSpec, Limits, Load,
+    LoadFault, Outcome, PluginInfo, PluginSpec, Question, Refusal, Run, RunReport, Sealed, Subject,
+    ToWorker, frame, in_flight,
 };
 use serde_json::{Value, json};
 
@@ -377,6 +378,31 @@ impl Worker {
             FromWorker::Ran(report) => Some(report),
             _ => None,
         })
+    }
+
+    /// Runs the check `c` of the plugin `p` once, with a daemon that answers its questions like this.
+    pub fn run_answered(
+        &mut self,
+        answer: impl Fn(Question) -> Result<Answer, Refusal>,
+    ) -> RunReport {
+        self.send(&ToWorker::Run(Run {
+            check: "c".to_owned(),
+        }));
+        loop {
+            match self.frame() {
+                FromWorker::Ran(report) => return report,
+                FromWorker::Ask {
+                    id,
+                    plugin,
+                    question,
+                } => {
+                    assert_eq!(plugin, "p");
+                    let answer = answer(question);
+                    self.send(&ToWorker::Answer { id, answer });
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The next verdict of a check.

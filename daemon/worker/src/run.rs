@@ -284,28 +284,16 @@ mod tests {
         });
         let second = Duration::from_secs(60);
         let [bad, good] = [plugin(|| panic!("on purpose")), plugin(|| ())];
+        let inspect = async |plugin| {
+            let (job, none) = (Job::Inspect, Permission::Nothing);
+            run(plugin, &shared, job, second, none, Turn::default()).await
+        };
         for _ in 0..3 {
-            let ending = run(
-                &bad,
-                &shared,
-                Job::Inspect,
-                second,
-                Permission::Nothing,
-                Turn::default(),
-            )
-            .await;
+            let ending = inspect(&bad).await;
             let fault = ending.answer.unwrap_err();
             assert_eq!(fault.kind, FaultKind::Trap);
             assert_eq!(fault.message, "a host function panicked: on purpose");
-            let ending = run(
-                &good,
-                &shared,
-                Job::Inspect,
-                second,
-                Permission::Nothing,
-                Turn::default(),
-            )
-            .await;
+            let ending = inspect(&good).await;
             assert!(matches!(ending.answer, Ok(Answer::Inspected(None))));
         }
     }

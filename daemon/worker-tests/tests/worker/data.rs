@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use mainstay_protocol::{
-    Answer, FromWorker, Grants, Outcome, PipeAnswer, Question, Refusal, RouterRecord, Run,
-    RunReport, Secret, SecretBytes, SecretGrant, StateAnswer, StateCall, StateGrant, ToWorker,
+    Answer, FromWorker, Grants, Outcome, PipeAnswer, Question, Refusal, RouterRecord, RunReport,
+    Secret, SecretBytes, SecretGrant, StateAnswer, StateCall, StateGrant, ToWorker,
 };
 use mainstay_worker_tests::harness::Setup;
 use mainstay_worker_tests::{guest, prober};
@@ -41,25 +41,7 @@ fn secret(value: &str) -> Vec<Secret> {
 
 /// Runs the check once, with a daemon that answers like this.
 fn run(setup: &Setup, answer: impl Fn(&Question) -> Result<Answer, Refusal>) -> RunReport {
-    let mut worker = setup.loaded();
-    worker.send(&ToWorker::Run(Run {
-        check: "c".to_owned(),
-    }));
-    loop {
-        match worker.frame() {
-            FromWorker::Ran(report) => return report,
-            FromWorker::Ask {
-                id,
-                plugin,
-                question,
-            } => {
-                assert_eq!(plugin, "p");
-                let answer = answer(&question);
-                worker.send(&ToWorker::Answer { id, answer });
-            }
-            _ => {}
-        }
-    }
+    setup.loaded().run_answered(|question| answer(&question))
 }
 
 fn message(report: &RunReport) -> String {

@@ -19,37 +19,17 @@ const STRANGE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 78);
 
 /// Runs the check `c`, and answers its questions about names meanwhile.
 fn run(worker: &mut Worker, resolv_conf: &str, hosts: &str) -> RunReport {
-    worker.send(&ToWorker::Run(Run {
-        check: "c".to_owned(),
-    }));
-    loop {
-        match worker.frame() {
-            FromWorker::Ran(report) => return report,
-            FromWorker::Ask {
-                id,
-                plugin,
-                question,
-            } => {
-                assert_eq!(plugin, "p");
-                let answer = match question {
-                    Question::Names => Answer::Names {
-                        resolv_conf: resolv_conf.to_owned(),
-                        hosts: hosts.to_owned(),
-                    },
-                    Question::Own { mut addresses } => {
-                        addresses.retain(|address| *address == OWN);
-                        Answer::Own { addresses }
-                    }
-                    other => panic!("only names are needed: {other:?}"),
-                };
-                worker.send(&ToWorker::Answer {
-                    id,
-                    answer: Ok(answer),
-                });
-            }
-            _ => {}
+    worker.run_answered(|question| match question {
+        Question::Names => Ok(Answer::Names {
+            resolv_conf: resolv_conf.to_owned(),
+            hosts: hosts.to_owned(),
+        }),
+        Question::Own { mut addresses } => {
+            addresses.retain(|address| *address == OWN);
+            Ok(Answer::Own { addresses })
         }
-    }
+        other => panic!("only names are needed: {other:?}"),
+    })
 }
 
 /// A name server that gives each question for an IPv4 address the next of these answers, and after
