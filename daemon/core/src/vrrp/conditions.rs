@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::addresses::Holding;
 use super::priority;
+use super::remarks::listed;
 use super::router::{Attachment, Context, Router, Socket};
 use crate::event::{Cause, Fault, RouterState};
 use crate::health::Checks;
@@ -70,7 +71,22 @@ impl Router {
     }
 
     pub(super) fn review_priority(&mut self, context: &mut Context<'_>) {
-        let (effective, contributions) = self.tracked_priority(context.checks);
+        let effective = self.tracked_priority(context.checks).0;
+        let before = std::mem::replace(&mut self.priority, effective);
+        self.remark_priority(context);
+        if effective != before && self.state == RouterState::Active {
+            // The backups are to know at once.
+            self.timers.advert = Some(context.now.boottime);
+        }
+    }
+
+    /// Tells people of a priority that they do not know, and why it is that.
+    pub(super) fn remark_priority(&mut self, context: &mut Context<'_>) {
+        let (before, now) = (self.told_priority, self.priority);
+        if now != before && !self.may_remark(context.now.boottime) {
+            return;
+        }
+        let contributions = self.tracked_priority(context.checks).1;
         let contributors: Vec<String> = contributions.iter().map(|c| c.check.to_owned()).collect();
         let gone = self
             .contributors
@@ -80,19 +96,28 @@ impl Router {
         let still = contributions.iter().map(ToString::to_string);
         let reasons: Vec<String> = gone.chain(still).collect();
         self.contributors = contributors;
-        if effective == self.priority {
+        if now == before {
             return;
         }
         let reasons = match reasons.is_empty() {
             true => "as configured".to_owned(),
-            false => reasons.join(", "),
+            false => listed(&reasons, ", "),
         };
-        let before = std::mem::replace(&mut self.priority, effective);
-        let message = format!("priority {before} became {effective}: {reasons}");
+        self.told_priority = now;
+        let message = format!("priority {before} became {now}: {reasons}");
         self.remark(context, false, message);
-        if self.state == RouterState::Active {
-            // The backups are to know at once.
-            self.timers.advert = Some(context.now.boottime);
+    }
+
+    /// Tells people of faults that have changed, of a router that is in fault.
+    pub(super) fn remark_faults(&mut self, context: &mut Context<'_>) {
+        if self.state != RouterState::Fault {
+            self.faults_untold = false;
+        }
+        if self.faults_untold && self.may_remark(context.now.boottime) {
+            self.faults_untold = false;
+            let faults: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+            let message = format!("still in fault: {}", listed(&faults, "; "));
+            self.remark(context, true, message);
         }
     }
 

@@ -30,10 +30,9 @@ impl Router {
         } else if self.state == RouterState::Fault {
             // Whoever waits for its socket keeps the faults that it is about to leave.
             if !faults.is_empty() && faults != self.faults {
-                let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                let message = format!("still in fault: {}", list.join("; "));
-                self.remark(context, true, message);
                 self.faults = faults;
+                self.faults_untold = true;
+                self.remark_faults(context);
             }
             self.drop_unusable(context);
         }
@@ -77,6 +76,11 @@ impl Router {
         if due(self.timers.announce_again) {
             self.tell_again(context);
         }
+        if due(self.timers.remark) {
+            self.timers.remark = None;
+            self.remark_priority(context);
+            self.remark_faults(context);
+        }
         if due(self
             .announcement
             .map(|announcement| announcement.deadline()))
@@ -98,6 +102,7 @@ impl Router {
         }
         self.timers.active_down = None;
         self.timers.rest = None;
+        self.timers.remark = None;
         let was_active = self.state == RouterState::Active || self.phase == Some(Phase::Resuming);
         if was_active {
             self.leave_active(context);
@@ -304,6 +309,7 @@ impl Router {
             })
             .collect();
         self.faults = faults;
+        self.faults_untold = false;
         self.timers.active_down = None;
         self.timers.resume = None;
         if self.phase == Some(Phase::Resuming) {

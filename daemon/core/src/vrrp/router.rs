@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::addresses::Holding;
 use super::history::History;
 use super::intervals;
+use super::remarks::Pace;
 use crate::address::{InterfaceIndex, MacAddress, Prefix};
 use crate::announce::Announcement;
 use crate::event::{Fault, RouterState};
@@ -45,8 +46,12 @@ pub(crate) struct Router {
     pub(super) attachment: Option<Attachment>,
     pub(super) socket: Socket,
     pub(super) faults: Vec<Fault>,
+    /// They are others since people were last told.
+    pub(super) faults_untold: bool,
     pub(super) priority: u8,
-    /// The checks that made it another one than the base priority when it was last looked at.
+    /// The one that people were last told of.
+    pub(super) told_priority: u8,
+    /// The checks that made that another one than the base priority.
     pub(super) contributors: Vec<String>,
     /// `Active_Adver_Interval`: learnt from the active router (`V3-33`).
     pub(super) active_interval: Duration,
@@ -65,6 +70,7 @@ pub(crate) struct Router {
     /// Each kind of rejection that there was.
     pub(super) rejections: Vec<Rejection>,
     pub(super) history: History,
+    pub(super) pace: Pace,
 }
 
 /// The interface that a router runs on, while it is there.
@@ -128,6 +134,8 @@ pub(super) struct Timers {
     pub(super) rest: Option<Time>,
     /// When the neighbours are told again of addresses that another router has claimed.
     pub(super) announce_again: Option<Time>,
+    /// When people are told what was not told before, so as not to tell too much.
+    pub(super) remark: Option<Time>,
 }
 
 /// The `Active_Down_Timer` in terms of what changes it, so that a new priority moves it in place.
@@ -143,6 +151,7 @@ impl Router {
         Self {
             key: RouterKey::of(&settings),
             priority: settings.priority.get(),
+            told_priority: settings.priority.get(),
             contributors: Vec::new(),
             active_interval: settings.advert_interval,
             settings,
@@ -156,6 +165,7 @@ impl Router {
             attachment: None,
             socket: Socket::Pending,
             faults: Vec::new(),
+            faults_untold: false,
             active_router: None,
             peer: None,
             timers: Timers::default(),
@@ -167,6 +177,7 @@ impl Router {
             counters: RouterCounters::default(),
             rejections: Vec::new(),
             history: History::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -205,6 +216,7 @@ impl Router {
             retry,
             rest,
             announce_again,
+            remark,
         } = self.timers;
         let announcement = self.announcement.map(|a| a.deadline());
         let down = active_down.map(|countdown| self.expiry(countdown));
@@ -217,6 +229,7 @@ impl Router {
             rest,
             announcement,
             announce_again,
+            remark,
         ]
         .into_iter()
         .flatten()

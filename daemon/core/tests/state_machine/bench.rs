@@ -228,8 +228,12 @@ impl Bench {
     }
 
     pub(crate) fn judge_with(&mut self, status: Status, weight: WeightChange) {
+        self.judge_check("nginx", status, weight);
+    }
+
+    pub(crate) fn judge_check(&mut self, check: &str, status: Status, weight: WeightChange) {
         let verdict = Verdict {
-            check: "nginx".to_owned(),
+            check: check.to_owned(),
             generation: self.generation,
             outcome: Outcome::Report {
                 status,

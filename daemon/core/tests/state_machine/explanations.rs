@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mainstay_core::event::{Cause, Fault, RejectedPackets, RouterState};
-use mainstay_core::input::{Input, Status};
+use mainstay_core::input::{Input, Status, WeightChange};
 use mainstay_core::settings::{RouterSettings, Track};
 
 use crate::bench::*;
@@ -270,18 +270,78 @@ fn a_weight_that_is_given_only_in_service_names_the_check_that_left() {
     );
 }
 
+/// A router that tracks a hundred checks with this weight, of which all but the last have said that all is well.
+fn with_a_hundred_checks(weight: Option<i16>) -> Bench {
+    let track = (0..100).map(|number| Track {
+        check: format!("c{number}"),
+        weight,
+    });
+    let mut bench = Bench::new(RouterSettings {
+        track: track.collect(),
+        ..router()
+    });
+    bench.look();
+    for number in 0..99 {
+        bench.judge_check(
+            &format!("c{number}"),
+            Status::Healthy,
+            WeightChange::Unchanged,
+        );
+    }
+    bench
+}
+
+#[test]
+fn many_checks_at_a_start_are_a_few_remarks_of_which_the_last_is_how_it_is() {
+    let mut bench = with_a_hundred_checks(Some(-1));
+    assert_eq!(bench.router().priority.effective, 99);
+    let told = remarks(&bench);
+    assert_eq!(told.len(), 4, "{told:?}");
+    let last = "c7 -1: no report yet, and 92 more";
+    assert!(told[0].ends_with(last), "{}", told[0]);
+    bench.run_for(SECOND);
+    let told = remarks(&bench);
+    assert_eq!(told.len(), 5, "{told:?}");
+    assert!(told[4].starts_with("priority 4 became 99: "), "{}", told[4]);
+    // What is not so any more by the time is not told.
+    for status in [Status::Unhealthy, Status::Healthy] {
+        bench.judge_check("c0", status, WeightChange::Unchanged);
+    }
+    bench.run_for(SECOND);
+    assert_eq!(remarks(&bench), told);
+}
+
+#[test]
+fn many_checks_that_keep_a_router_in_fault_are_a_few_remarks() {
+    let mut bench = with_a_hundred_checks(None);
+    assert_eq!(bench.state(), RouterState::Fault);
+    let told = remarks(&bench);
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(told[0].ends_with("; and 91 more"), "{}", told[0]);
+    bench.run_for(SECOND);
+    let told = remarks(&bench);
+    let last = "still in fault: check c99: no report yet";
+    assert_eq!((told.len(), told[4].as_str()), (5, last));
+    // The transition says the rest.
+    bench.judge_check("c99", Status::Healthy, WeightChange::Unchanged);
+    assert_eq!(bench.state(), RouterState::Backup);
+    bench.run_for(SECOND);
+    assert_eq!(remarks(&bench), told);
+}
+
 #[test]
 fn remarks_are_as_many_as_transitions_at_most() {
     let mut bench = with_weight(-20, Status::Healthy);
+    bench.run_to_deadline();
     for _ in 0..40 {
-        bench.pass(SECOND / 1_000);
+        bench.pass(2 * SECOND);
         bench.judge(Status::Unhealthy);
         bench.judge(Status::Healthy);
     }
     let explanation = bench.engine.explain(None).remove(0);
     assert_eq!(explanation.remarks.len(), 32);
     assert_eq!(explanation.remarks[31].at, bench.now);
-    assert_eq!(explanation.transitions.len(), 1);
+    assert_eq!(explanation.transitions.len(), 2);
 }
 
 #[test]
