@@ -9,10 +9,10 @@ mod file;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use mainstay_protocol::{Load, StateAnswer, StateCall, StateGrant};
 use tokio::sync::Notify;
@@ -24,6 +24,8 @@ pub(crate) use store::Store;
 
 /// From one write of files to the next, at least.
 pub(crate) const PAUSE: Duration = Duration::from_secs(1);
+/// The same at most, after writes that failed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The stores of all plugins. Clones share them.
 #[derive(Clone, Default)]
@@ -45,6 +47,23 @@ struct Kept {
     store: Store,
     /// Changed since it was written.
     dirty: bool,
+    /// The last write failed.
+    failing: bool,
+}
+
+impl Kept {
+    /// Notes what came of a write, and tells people when it is something else than the last time.
+    fn written(&mut self, plugin: &str, result: io::Result<()>) {
+        let failed = std::mem::replace(&mut self.failing, result.is_err());
+        self.dirty |= self.failing;
+        match result {
+            Err(error) if !failed => {
+                tracing::error!(plugin, %error, "the state of a plugin is not on disk: it is tried again");
+            }
+            Ok(()) if failed => tracing::info!(plugin, "the state of a plugin is on disk again"),
+            _ => {}
+        }
+    }
 }
 
 impl Keeping {
@@ -90,20 +109,29 @@ impl Keeping {
             .retain(|plugin, kept| kept.dirty || granted.contains(plugin.as_str()));
     }
 
-    /// Writes what has changed, with at least this pause from one time to the next, for as long as it is polled.
+    /// Writes what has changed, with at least this pause from one time to the next, for as long as it is polled. What
+    /// the disk did not take is tried again, after twice the pause each time, up to a minute.
     pub(crate) async fn write_changes(&self, pause: Duration) {
+        let mut next = pause;
         loop {
             self.0.changed.notified().await;
             let begin = Instant::now();
-            self.flush().await;
-            tokio::time::sleep_until(begin + pause).await;
+            next = match self.flush().await {
+                true => pause,
+                false => {
+                    self.0.changed.notify_one();
+                    (2 * next).min(LONGEST_PAUSE.max(pause))
+                }
+            };
+            tokio::time::sleep_until(begin + next).await;
         }
     }
 
-    /// Writes what has changed, now.
-    pub(crate) async fn flush(&self) {
+    /// Writes what has changed, now; whether all of it is on disk. Of a plugin whose state cannot be written the log
+    /// says so once, and once that it can be again.
+    pub(crate) async fn flush(&self) -> bool {
         let Some(directory) = self.0.directory.clone() else {
-            return;
+            return true;
         };
         let _turn = self.0.writing.lock().await;
         let changed: Vec<(String, Store)> = self
@@ -115,25 +143,24 @@ impl Keeping {
                 (plugin.clone(), kept.store.clone())
             })
             .collect();
-        let written = spawn_blocking(move || {
-            let fails = |(plugin, store): &(String, Store)| {
-                let result = file::write(&directory, plugin, store);
-                if let Err(error) = &result {
-                    tracing::error!(plugin, %error, "the state of a plugin is not on disk");
-                }
-                result.is_err().then(|| plugin.clone())
-            };
-            changed.iter().filter_map(fails).collect::<Vec<String>>()
+        let names: Vec<String> = changed.iter().map(|(plugin, _)| plugin.clone()).collect();
+        let writing = spawn_blocking(move || {
+            let write = |(plugin, store): &(String, Store)| file::write(&directory, plugin, store);
+            changed.iter().map(write).collect::<Vec<_>>()
         });
-        match written.await {
-            // They are tried again with the next change, and at the end.
-            Ok(failed) => {
-                for (plugin, kept) in self.stores().iter_mut() {
-                    kept.dirty |= failed.contains(plugin);
-                }
+        let written = writing.await.unwrap_or_else(|error| {
+            let failed = || Err(io::Error::other(error.to_string()));
+            names.iter().map(|_| failed()).collect()
+        });
+        let mut all = true;
+        let mut stores = self.stores();
+        for (plugin, result) in names.iter().zip(written) {
+            all &= result.is_ok();
+            if let Some(kept) = stores.get_mut(plugin) {
+                kept.written(plugin, result);
             }
-            Err(error) => tracing::error!(%error, "the state of plugins is not on disk"),
         }
+        all
     }
 
     /// Reads the file of a plugin unless there is a store already.
@@ -156,7 +183,7 @@ impl Keeping {
         // Another run may have been faster, and has gone on since.
         let kept = Kept {
             store,
-            dirty: false,
+            ..Kept::default()
         };
         self.stores().entry(plugin.to_owned()).or_insert(kept);
     }

@@ -175,6 +175,62 @@ async fn a_disk_that_takes_nothing_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_disk_that_takes_things_again_gets_them_without_another_change() {
+    let log = Log::default();
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || lines.clone());
+    let _heard = tracing::subscriber::set_default(subscriber.finish());
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().join("plugins");
+    fs::write(&files, "in the way").unwrap();
+    let keeping = Keeping::in_directory(files.clone());
+    let writer = keeping.clone();
+    let writer = tokio::spawn(async move { writer.write_changes(Duration::from_millis(10)).await });
+    set(&keeping, "p", &PERSISTENT, "kept").await;
+    let told = |wanted: &'static str| {
+        let log = log.clone();
+        let coming = async move {
+            while !log.text().contains(wanted) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), coming)
+    };
+    told("not on disk").await.expect("that it failed");
+    for _ in 0..3 {
+        assert!(!keeping.flush().await);
+    }
+    fs::remove_file(&files).unwrap();
+    told("on disk again").await.expect("that it is written");
+    writer.abort();
+    assert_eq!(log.text().matches("not on disk").count(), 1);
+    let next = Keeping::in_directory(files);
+    assert_eq!(get(&next, "p", &PERSISTENT).await.unwrap(), "kept");
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
 async fn t27_what_a_dead_daemon_left_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("p.json");

@@ -237,7 +237,9 @@ async fn serve(
     // interval, so nothing is torn down here after a failure.
     let left = outcome?;
     supervisor.stop(LAST_WORDS).await;
-    keeping.flush().await;
+    if !keeping.flush().await {
+        tracing::error!("what plugins have kept is lost in part: it could not be written");
+    }
     configuration.shrink_manifest(left).await;
     Ok(code)
 }
