@@ -188,7 +188,7 @@ impl Snapshot {
         )?;
         out.histograms(
             "plugin_host_call_seconds",
-            "Duration of calls of the host",
+            "Duration of calls of the host, without what a guest waits for in wasi:io/poll",
             uses().flat_map(|(labels, used)| {
                 let times = used.call_times.iter();
                 times.map(move |(name, times)| (with(&labels, "interface", name), times))
