@@ -6,6 +6,7 @@ mod bombs;
 mod ending;
 mod faults;
 mod frames;
+mod fresh;
 mod memory;
 mod output;
 mod peers;

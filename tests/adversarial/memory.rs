@@ -1,6 +1,6 @@
 //! Plugins that take memory, or stack.
 
-use mainstay_protocol::{FaultKind, Limits};
+use mainstay_protocol::{FaultKind, Limits, Outcome};
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::Setup;
 
@@ -52,6 +52,28 @@ fn t04_tables_count_as_memory() {
     };
     let (kind, _) = fault_in(Setup::with_check(&eater).limits(limits));
     assert_eq!(kind, FaultKind::Limit);
+}
+
+#[test]
+fn t04_a_table_has_its_own_limit() {
+    let grown_to = |elements: u32| {
+        let grower = guest::check(
+            r#"(table $t 1 funcref) (data (i32.const 0) "grown")"#,
+            &format!(
+                "(if (i32.eq (table.grow $t (ref.null func) (i32.const {})) (i32.const -1)) (then unreachable))
+                 (call $report (i32.const 0) (i32.const 0) (i32.const 5))",
+                elements - 1
+            ),
+        );
+        Setup::with_check(&grower).run().outcome
+    };
+    let Outcome::Report(_) = grown_to(100_000) else {
+        panic!("not as large as it may be");
+    };
+    match grown_to(100_001) {
+        Outcome::Fault(fault) => assert_eq!(fault.kind, FaultKind::Limit, "{fault:?}"),
+        Outcome::Report(_) => panic!("larger than it may be"),
+    }
 }
 
 #[test]

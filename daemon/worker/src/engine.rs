@@ -2,12 +2,18 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel};
+use wasmtime::{
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel,
+    PoolingAllocationConfig, ResourcesRequired,
+};
+
+use crate::limits::{INSTANCES, TABLE};
+use crate::tally::lock;
 
 /// Time between two looks at the clock while a guest computes.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -17,18 +23,67 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 const GUEST_STACK: usize = 512 << 10;
 const FIBER_STACK: usize = 2 << 20;
 
+/// Bytes of an instance's memory, of each of its tables, and of its stack that are cleared and kept when it ends. What
+/// was used beyond that goes back to the kernel.
+const KEPT: usize = 256 << 10;
+const KEPT_STACK: usize = 32 << 10;
+/// Bytes of wasmtime's own records of one instance, from its heap. They are as large as the code makes them.
+const VM_CONTEXTS: usize = 16 << 20;
+
 /// Functions that a trap names. Their names are copied, and may be almost as long as the component.
 const FRAMES: Option<NonZeroUsize> = NonZeroUsize::new(3);
 
-/// The engine for all plugins. Starts no thread.
-///
-/// Only what components of today's toolchains need is switched on; each proposal that is off is
-/// code of the compiler that a plugin cannot reach. No pooling allocator: four of wasmtime's
-/// advisories are leaks or crashes of it, and at some hundred instances a second it gains nothing.
+/// The engine for all plugins: each instance gets memory of its own from the kernel and gives it back. Starts no thread.
 ///
 /// # Errors
 /// When wasmtime does not know this processor.
 pub(crate) fn new() -> wasmtime::Result<Engine> {
+    Engine::new(&config())
+}
+
+/// An engine for one component that needs `resources`, with so many places for instances. Their memory and stacks stay
+/// mapped, and what one has written is set back before the next one comes. Runs the code that [`new`] runs.
+///
+/// # Errors
+/// When there is not that much room for addresses.
+pub(crate) fn pooled(
+    places: u32,
+    resources: &ResourcesRequired,
+    memory: usize,
+) -> wasmtime::Result<Engine> {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(places)
+        .total_core_instances(places * INSTANCES as u32)
+        .total_memories(places * resources.num_memories)
+        .total_tables(places * resources.num_tables)
+        .total_stacks(places)
+        .max_memories_per_module(resources.num_memories)
+        .max_tables_per_module(resources.num_tables)
+        .max_core_instance_size(VM_CONTEXTS)
+        .max_component_instance_size(VM_CONTEXTS)
+        .max_memory_size(memory)
+        .table_elements(TABLE)
+        .linear_memory_keep_resident(KEPT)
+        .table_keep_resident(KEPT)
+        .async_stack_keep_resident(KEPT_STACK)
+        .decommit_batch_size(1)
+        .pagemap_scan(Enabled::Yes);
+    let mut config = config();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .async_stack_zeroing(true);
+    Engine::new(&config)
+}
+
+/// Whether the kernel tells which pages were written, as Linux does since 6.7; without that, setting an instance's
+/// memory back costs more than new memory. To be asked first before the process is confined, which keeps a file open.
+pub(crate) fn tells_written_pages() -> bool {
+    PoolingAllocationConfig::is_pagemap_scan_available()
+}
+
+/// Only what components of today's toolchains need is switched on; each proposal that is off is
+/// code of the compiler that a plugin cannot reach.
+fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -50,7 +105,7 @@ pub(crate) fn new() -> wasmtime::Result<Engine> {
         .wasm_relaxed_simd(false)
         .wasm_wide_arithmetic(false)
         .wasm_stack_switching(false);
-    Engine::new(&config)
+    config
 }
 
 /// What code has to be compiled for to be loaded here: 16 hexadecimal digits.
@@ -70,25 +125,24 @@ pub(crate) struct Ticker {
 
 #[derive(Debug, Default)]
 struct State {
+    engines: Mutex<Engines>,
     runs: AtomicUsize,
     asleep: AtomicBool,
 }
 
 impl Ticker {
-    /// Starts the thread, which ticks until the engine is gone.
+    /// Starts the thread, which ticks until its engines are gone.
     ///
     /// # Errors
     /// When no thread can be started.
     pub(crate) fn new(engine: &Engine) -> std::io::Result<Self> {
-        let weak = engine.weak();
         let state = Arc::new(State::default());
+        lock(&state.engines).0.push(engine.weak());
         let shared = Arc::clone(&state);
         let thread = std::thread::Builder::new()
             .name("epoch".to_owned())
             .spawn(move || {
-                while let Some(engine) = weak.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
+                while shared.tick() {
                     shared.rest();
                     std::thread::sleep(TICK);
                 }
@@ -97,6 +151,11 @@ impl Ticker {
             thread: thread.thread().clone(),
             state,
         })
+    }
+
+    /// Ticks for this engine as well.
+    pub(crate) fn add(&self, engine: &Engine) {
+        lock(&self.state.engines).0.push(engine.weak());
     }
 
     /// Ticks until the answer is dropped.
@@ -110,7 +169,27 @@ impl Ticker {
     }
 }
 
+/// Apart, since they cannot be printed.
+#[derive(Default)]
+struct Engines(Vec<EngineWeak>);
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} engines", self.0.len())
+    }
+}
+
 impl State {
+    /// Moves the clocks of all engines; `false` when there is none any more.
+    fn tick(&self) -> bool {
+        let mut engines = lock(&self.engines);
+        engines.0.retain(|engine| {
+            let engine = engine.upgrade();
+            engine.inspect(Engine::increment_epoch).is_some()
+        });
+        !engines.0.is_empty()
+    }
+
     /// Waits until something runs. One of both sees the other: who falls asleep looks once more
     /// for runs, and who runs looks whether the thread sleeps.
     fn rest(&self) {
@@ -157,11 +236,13 @@ mod tests {
 
     #[test]
     fn the_clock_ticks_whenever_something_runs() {
-        let engine = new().unwrap();
-        let module = Module::new(&engine, wat::parse_str(ENDLESS).unwrap()).unwrap();
-        let ticker = Ticker::new(&engine).unwrap();
-        for _ in 0..3 {
-            interrupt(&engine, &module, &ticker);
+        let engines = [new().unwrap(), new().unwrap()];
+        let ticker = Ticker::new(&engines[0]).unwrap();
+        ticker.add(&engines[1]);
+        let module = |engine| Module::new(engine, wat::parse_str(ENDLESS).unwrap()).unwrap();
+        let modules = engines.each_ref().map(module);
+        for of in [0, 1, 0, 1] {
+            interrupt(&engines[of], &modules[of], &ticker);
             let limit = Instant::now() + Duration::from_secs(60);
             while !ticker.state.asleep.load(SeqCst) {
                 assert!(Instant::now() < limit, "it ticks for nobody");

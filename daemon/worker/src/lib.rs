@@ -7,7 +7,7 @@
 //! frames    the control stream            run       one call within limits
 //! check     the schedule of the checks    hook      the order of the events
 //! host      what plugins may import       broker    what only the daemon can do
-//! in_flight what runs, should this process die
+//! in_flight what runs, should this die    pool      where small instances are made
 //! ```
 //!
 //! What the process gives up before that is in `mainstay-sandbox`.
@@ -36,6 +36,7 @@ mod limits;
 mod load;
 mod meter;
 mod plugin;
+mod pool;
 mod report;
 mod run;
 mod schema;

@@ -9,11 +9,13 @@ use crate::tally::Tally;
 /// Bytes that one element of a table counts for.
 const ELEMENT: usize = 8;
 /// Core instances in a component. A Python component has 38.
-const INSTANCES: usize = 128;
+pub(crate) const INSTANCES: usize = 128;
 /// Linear memories in a component.
 const MEMORIES: usize = 8;
 /// Tables in a component.
 const TABLES: usize = 32;
+/// Elements of one table. Those of large interpreters have some ten thousand.
+pub(crate) const TABLE: usize = 100_000;
 
 /// Refuses growth over a total and notes the peak. Wasmtime's own limiter limits each memory, not
 /// their sum.
@@ -86,6 +88,10 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        if desired > TABLE {
+            self.tally.memory_refused();
+            return Ok(false);
+        }
         let more = desired.saturating_sub(current);
         Ok(self.grow(more.saturating_mul(ELEMENT)))
     }

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use mainstay_protocol::{CheckSpec, HookSpec, Load, LoadFault, PluginInfo, Subject};
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
+use crate::code::Code;
 use crate::fault;
 use crate::host::Shared;
 use crate::meter::Meter;
@@ -33,7 +34,7 @@ const WISHES: usize = 128 << 10;
 
 /// Code by [`PluginSpec::code`](mainstay_protocol::PluginSpec::code): the same component with other
 /// grants is the same code.
-pub(crate) type Codes = BTreeMap<String, Component>;
+pub(crate) type Codes = BTreeMap<String, Code>;
 
 /// What loading came to.
 #[derive(Default)]

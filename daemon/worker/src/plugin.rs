@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use mainstay_protocol::Limits;
-use wasmtime::component::{Instance, InstancePre};
+use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{AsContextMut, Store};
 
 use crate::bindings::common::PluginError;
 use crate::bindings::{check, hook, lifecycle};
+use crate::contract::Interfaces;
 use crate::grants::Grants;
 use crate::host::{LogBudget, State};
+use crate::pool::{Place, Pool};
 
 /// A compiled component with its imports linked, and what it may do.
-#[derive(Clone)]
 pub(crate) struct Plugin {
     /// Name in the configuration.
     pub(crate) name: String,
@@ -24,6 +25,14 @@ pub(crate) struct Plugin {
     pub(crate) limits: Limits,
     /// What its runs may log.
     pub(crate) log: Arc<LogBudget>,
+    /// Makes instances in memory of their own.
+    pub(crate) linked: Linked,
+    /// Makes them where memory is ready, as long as there is a place.
+    pub(crate) pool: Option<Pool>,
+}
+
+/// A component linked for one engine.
+pub(crate) struct Linked {
     /// Makes instances.
     pub(crate) instances: InstancePre<State>,
     /// What it exports.
@@ -70,7 +79,43 @@ pub(crate) enum Answer {
 }
 
 impl Plugin {
-    /// Calls the export that a job is for, in an instance of this plugin.
+    /// What makes the next instance, and its place if it is to be in the pool: to be kept until the instance is gone.
+    pub(crate) fn next(&self) -> (&Linked, Option<Place<'_>>) {
+        match self.pool.as_ref().and_then(Pool::place) {
+            Some((linked, place)) => (linked, Some(place)),
+            None => (&self.linked, None),
+        }
+    }
+}
+
+impl Linked {
+    /// Links a component and looks up the exports that it has by its interfaces.
+    ///
+    /// # Errors
+    /// When an import or an export is not of the type that the contract gives it.
+    pub(crate) fn new(
+        linker: &Linker<State>,
+        component: &Component,
+        interfaces: &Interfaces,
+    ) -> wasmtime::Result<Self> {
+        let instances = linker.instantiate_pre(component)?;
+        let has = |role: &str| interfaces.roles.iter().any(|r| r == role);
+        let exports = Exports {
+            check: has("check")
+                .then(|| check::GuestIndices::new(&instances))
+                .transpose()?,
+            hook: has("hook")
+                .then(|| hook::GuestIndices::new(&instances))
+                .transpose()?,
+            lifecycle: interfaces
+                .lifecycle
+                .then(|| lifecycle::GuestIndices::new(&instances))
+                .transpose()?,
+        };
+        Ok(Self { instances, exports })
+    }
+
+    /// Calls the export that a job is for, in an instance of this component.
     ///
     /// # Errors
     /// Whatever ended the call: a trap, a limit, the deadline; also an export that is missing or

@@ -12,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::bindings::common::PluginError;
 use crate::host::{Line, RunLog, Shared, State};
+use crate::limits::TABLE;
 use crate::plugin::{Answer, Job, Plugin};
 use crate::tally::Tally;
 use crate::text::one_line;
@@ -106,7 +107,9 @@ pub(crate) async fn run(
 }
 
 async fn call(plugin: &Plugin, state: State, job: Job) -> wasmtime::Result<Answer> {
-    let mut store = Store::new(plugin.instances.engine(), state);
+    // Given back after the instance, which is dropped first.
+    let (linked, _place) = plugin.next();
+    let mut store = Store::new(linked.instances.engine(), state);
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(CALL);
     store.set_max_component_handles(HANDLES);
@@ -121,9 +124,9 @@ async fn call(plugin: &Plugin, state: State, job: Job) -> wasmtime::Result<Answe
         ))
     });
     let begin = Instant::now();
-    let instance = plugin.instances.instantiate_async(&mut store).await?;
+    let instance = linked.instances.instantiate_async(&mut store).await?;
     store.data().tally().instantiated(begin.elapsed());
-    plugin.perform(&mut store, &instance, job).await
+    linked.perform(&mut store, &instance, job).await
 }
 
 /// Turns the error that ended a run into a fault.
@@ -138,7 +141,9 @@ fn explain(error: &wasmtime::Error, plugin: &Plugin, tally: &Tally, timeout: Dur
     let cause = error.root_cause().to_string();
     if tally.met_memory_limit() {
         let limit = plugin.limits.memory;
-        let message = format!("it wanted more than its memory of {limit} bytes: {cause}");
+        let message = format!(
+            "it wanted more than its memory of {limit} bytes, or {TABLE} elements of a table: {cause}"
+        );
         return fault(FaultKind::Limit, &message);
     }
     if cause.contains(OUT_OF_CALL_FUEL) {
@@ -234,7 +239,7 @@ mod tests {
     use crate::frames::Outbox;
     use crate::host::{LogBudget, Look, Names, ProbeSlots, ProcTable, SystemAuthorities, Tls};
     use crate::in_flight::InFlight;
-    use crate::plugin::Exports;
+    use crate::plugin::{Exports, Linked};
 
     /// A component that calls the host as soon as there is an instance.
     const CALLER: &str = r#"(component
@@ -262,12 +267,15 @@ mod tests {
                 grants: Arc::default(),
                 log: Arc::new(LogBudget::new(limits.log_lines_per_minute)),
                 limits,
-                instances: linker.instantiate_pre(&component).unwrap(),
-                exports: Exports {
-                    check: None,
-                    hook: None,
-                    lifecycle: None,
+                linked: Linked {
+                    instances: linker.instantiate_pre(&component).unwrap(),
+                    exports: Exports {
+                        check: None,
+                        hook: None,
+                        lifecycle: None,
+                    },
                 },
+                pool: None,
             }
         };
         let (stream, _daemon) = UnixStream::pair().unwrap();

@@ -18,7 +18,7 @@ use wasmtime::Engine;
 
 use crate::broker::Broker;
 use crate::check::{self, Check};
-use crate::code::CodeError;
+use crate::code::{Code, CodeError};
 use crate::context::Context;
 use crate::engine::Ticker;
 use crate::frames::{self, Incoming, Outbox};
@@ -27,7 +27,7 @@ use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared, SystemAuthorities,
 use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
 use crate::turn::{Turns, WAITING_AT_ONCE};
-use crate::{code, compile, engine, examine, meter};
+use crate::{compile, engine, examine, meter, pool};
 
 /// Threads that run guests.
 const WORKERS: usize = 2;
@@ -85,6 +85,9 @@ fn run(
         rustix::param::page_size(),
         rustix::param::clock_ticks_per_second(),
     );
+    // It keeps the file of its own pages open, which would tell an administrator where they are in the machine.
+    sandbox::drop_administration()?;
+    let _ = engine::tells_written_pages();
     let authorities = SystemAuthorities::open();
     let kept_files = sandbox::kept_files();
     for missing in sandbox::enter(&granted(&request), data(&request))? {
@@ -125,8 +128,7 @@ fn codes(
     while codes.len() < wanted.len() {
         match frame::read(stream)? {
             Some(ToWorker::Code { code }) if wanted.contains(code.as_str()) => {
-                let component = code::load(engine, carried(stream)?)?;
-                codes.insert(code, component);
+                codes.insert(code, Code::new(engine, carried(stream)?)?);
             }
             Some(_) => return Err(SessionError::Unexpected("something before all code")),
             None => return Ok(None),
@@ -284,14 +286,22 @@ fn granted(request: &Load) -> Granted {
     granted
 }
 
-/// Memory for what the runs may use, those that wait without a turn included, and for everything else.
+/// Memory for what the runs may use, those that wait without a turn and what pools keep included, and for everything
+/// else.
 fn data(request: &Load) -> u64 {
     let runs = u64::from(request.max_concurrent_runs).saturating_add(CALLS as u64 + 1);
     let limits = request.plugins.iter().map(|spec| spec.limits.memory);
     let run = limits.max().unwrap_or(0).saturating_add(RUN);
+    let pools = request
+        .plugins
+        .iter()
+        .map(|spec| spec.limits.memory.saturating_add(RUN));
+    let pools = pools
+        .fold(0u64, u64::saturating_add)
+        .saturating_mul(pool::PLACES.into());
     let waiting = (WAITING_AT_ONCE as u64).saturating_mul(RUN.saturating_add(WAITING));
     let runs = runs.saturating_mul(run).saturating_add(waiting);
-    runs.saturating_add(BESIDE_RUNS)
+    runs.saturating_add(pools).saturating_add(BESIDE_RUNS)
 }
 
 /// Why a worker ended before the daemon let it go.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use mainstay_protocol::{LoadFault, PluginInfo, PluginSpec};
 use wasmtime::Engine;
-use wasmtime::component::{InstancePre, Linker};
+use wasmtime::component::Linker;
 
 use super::{BUDGET, Codes, IMPORTS, KEPT, TEXT, files};
-use crate::bindings::{check, hook, lifecycle};
 use crate::contract::{self, Interfaces};
 use crate::fault;
 use crate::grants::Grants;
 use crate::host::{LogBudget, Shared, State};
-use crate::plugin::{Answer, Exports, Job, Plugin};
+use crate::plugin::{Answer, Job, Linked, Plugin};
+use crate::pool::Pool;
 use crate::run::{self, Permission};
 use crate::schema::Schema;
 use crate::text::one_line;
@@ -53,12 +53,12 @@ pub(super) async fn load(
     });
     faults.extend(files::faults(&name, &grants.files));
     let grants = grants.with_secrets(spec.secrets);
-    let Some(component) = codes.get(&spec.code) else {
+    let Some(code) = codes.get(&spec.code) else {
         let message = "its code was not sent along".to_owned();
         faults.push(fault::of_plugin(&name, message, None));
         return Err((None, faults));
     };
-    let interfaces = Interfaces::of(component, engine);
+    let interfaces = Interfaces::of(&code.component, engine);
     let mut info = PluginInfo {
         name: name.clone(),
         api: interfaces.api.clone(),
@@ -100,10 +100,7 @@ pub(super) async fn load(
         ));
         return Err((Some(info), faults));
     }
-    let linked = linker
-        .instantiate_pre(component)
-        .and_then(|instances| Ok((exports(&instances, &interfaces)?, instances)));
-    let (exports, instances) = match linked {
+    let linked = match Linked::new(linker, &code.component, &interfaces) {
         Ok(linked) => linked,
         Err(error) => {
             faults.push(fault::of_plugin(
@@ -114,15 +111,15 @@ pub(super) async fn load(
             return Err((Some(info), faults));
         }
     };
-    let plugin = Arc::new(Plugin {
+    let mut plugin = Plugin {
         name: name.clone(),
         number,
         grants: Arc::new(grants),
         log: Arc::new(LogBudget::new(spec.limits.log_lines_per_minute)),
         limits: spec.limits,
-        instances,
-        exports,
-    });
+        linked,
+        pool: None,
+    };
     let schema = match describe(&plugin, &granted, shared, &mut info).await {
         Ok(schema) => schema,
         Err(fault) => {
@@ -133,31 +130,18 @@ pub(super) async fn load(
     if !faults.is_empty() {
         return Err((Some(info), faults));
     }
+    if plugin.linked.exports.check.is_some() {
+        plugin.pool = Pool::of(code, &interfaces, &plugin.limits, &shared.ticker);
+    }
     let roles = interfaces.roles;
     Ok((
         info,
         Loaded {
-            plugin,
+            plugin: Arc::new(plugin),
             roles,
             schema,
         },
     ))
-}
-
-fn exports(instances: &InstancePre<State>, interfaces: &Interfaces) -> wasmtime::Result<Exports> {
-    let has = |role: &str| interfaces.roles.iter().any(|r| r == role);
-    Ok(Exports {
-        check: has("check")
-            .then(|| check::GuestIndices::new(instances))
-            .transpose()?,
-        hook: has("hook")
-            .then(|| hook::GuestIndices::new(instances))
-            .transpose()?,
-        lifecycle: interfaces
-            .lifecycle
-            .then(|| lifecycle::GuestIndices::new(instances))
-            .transpose()?,
-    })
 }
 
 /// Makes an instance, looks up its exports and takes over its description, without any grant.
@@ -181,7 +165,7 @@ async fn describe(
         Ok(Answer::Inspected(Some(description))) => description,
         Ok(_) => return Ok(None),
         Err(why) => {
-            let phase = match plugin.exports.lifecycle {
+            let phase = match plugin.linked.exports.lifecycle {
                 Some(_) => "instantiated and described",
                 None => "instantiated",
             };

@@ -69,7 +69,7 @@ pub(super) async fn check(
         }
     }
     let text: Arc<str> = settings.to_string().into();
-    if found.plugin.exports.lifecycle.is_some() {
+    if found.plugin.linked.exports.lifecycle.is_some() {
         let job = Job::Validate(text.to_string());
         let ending = run::run(
             &found.plugin,
