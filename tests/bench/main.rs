@@ -6,6 +6,7 @@ mod load;
 mod processor;
 mod runs;
 mod start;
+mod verdicts;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -13,16 +13,12 @@ use mainstay_lab::node::Implementation::Mainstay;
 use mainstay_lab::node::{Node, Router};
 use mainstay_lab::process;
 use mainstay_lab::wait;
-use mainstay_worker_tests::harness::Setup;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
-use serde_json::json;
 
 use crate::processor::MIB;
-use crate::{load, processor};
+use crate::{load, processor, verdicts};
 
-/// Runs that are timed.
-const TIMED: usize = 5000;
 /// Checks, each every [`INTERVAL_MS`]: together 5,000 runs a second.
 const CHECKS: u32 = 500;
 const INTERVAL_MS: u32 = 100;
@@ -33,36 +29,8 @@ const WARM: u64 = 50_000;
 /// Measures all of it; memory over so many runs.
 pub(crate) fn measure(count: u32) -> Result<()> {
     println!("a trivial check in Rust, a fresh instance for each run\n");
-    time()?;
+    verdicts::measure()?;
     sustain(count)
-}
-
-/// From the order to the verdict, at the end of the socket where the daemon is.
-fn time() -> Result<()> {
-    let component = fs::read(mainstay::misbehaving())?;
-    let mut worker = Setup::with_check(&component)
-        .settings(json!({ "behaviour": "behave" }))
-        .timing(60_000, 1_000)
-        .loaded();
-    let mut took = Vec::new();
-    for _ in 0..TIMED {
-        let begin = Instant::now();
-        let report = worker.run("c");
-        took.push((begin.elapsed(), report.took_us));
-    }
-    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
-        let mut whole: Vec<Duration> = took.iter().map(|(whole, _)| *whole).collect();
-        let mut inside: Vec<u64> = took.iter().map(|(_, inside)| *inside).collect();
-        whole.sort();
-        inside.sort();
-        let whole = load::quantile(&whole, share).context("no run")?;
-        let inside = load::quantile(&inside, share).context("no run")?;
-        println!(
-            "{name}: {} µs from the order to its verdict, {inside} µs of them in the instance",
-            whole.as_micros(),
-        );
-    }
-    Ok(())
 }
 
 fn sustain(count: u32) -> Result<()> {

@@ -1,9 +1,11 @@
 //! A check that does what no check should: the setting says what.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use mainstay_plugin::log::Level;
 use mainstay_plugin::prelude::*;
+use wasip2::clocks::{monotonic_clock, wall_clock};
 
 /// What to do.
 #[settings]
@@ -17,6 +19,8 @@ struct Settings {
 enum Behaviour {
     /// Is healthy.
     Behave,
+    /// Is healthy in every other run, and says when the run began, in microseconds of Unix time.
+    TellBegin,
     /// Runs until it is stopped.
     Loop,
     /// Panics, which is a trap.
@@ -38,9 +42,16 @@ struct Misbehaving;
 impl Check for Misbehaving {
     type Settings = Settings;
 
-    fn run(settings: Settings, _: &Request) -> Result<Report> {
+    fn run(settings: Settings, request: &Request) -> Result<Report> {
         match settings.behaviour {
             Behaviour::Behave => {}
+            Behaviour::TellBegin => {
+                let began = began_us().to_string();
+                return Ok(match request.sequence % 2 {
+                    0 => Report::unhealthy(began),
+                    _ => Report::healthy(began),
+                });
+            }
             Behaviour::Loop => {
                 for round in 0_u64.. {
                     black_box(round);
@@ -69,6 +80,14 @@ impl Check for Misbehaving {
 }
 
 mainstay_plugin::check!(Misbehaving);
+
+/// The host counts the monotonic time of a guest from the making of its run.
+fn began_us() -> u128 {
+    let since = Duration::from_nanos(monotonic_clock::now());
+    let now = wall_clock::now();
+    let now = Duration::new(now.seconds, now.nanoseconds);
+    now.saturating_sub(since).as_micros()
+}
 
 /// Deeper than any stack.
 #[expect(unconditional_recursion, reason = "what it is for")]
