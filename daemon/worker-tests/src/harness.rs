@@ -267,12 +267,14 @@ impl Worker {
             .expect("the worker ended")
     }
 
-    /// Skips frames until one is of interest.
+    /// Skips frames until one is of interest; panics when none is for long.
     pub fn find<T>(&mut self, mut want: impl FnMut(FromWorker) -> Option<T>) -> T {
+        let limit = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = want(self.frame()) {
                 return found;
             }
+            assert!(Instant::now() < limit, "what is waited for does not come");
         }
     }
 
@@ -388,7 +390,8 @@ impl Worker {
         self.send(&ToWorker::Run(Run {
             check: "c".to_owned(),
         }));
-        loop {
+        let limit = Instant::now() + PATIENCE;
+        while Instant::now() < limit {
             match self.frame() {
                 FromWorker::Ran(report) => return report,
                 FromWorker::Ask {
@@ -403,6 +406,7 @@ impl Worker {
                 _ => {}
             }
         }
+        panic!("the run does not end");
     }
 
     /// The next verdict of a check.

@@ -84,6 +84,9 @@ mod tests {
 
     use super::*;
 
+    /// Until what does not come never will.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn who_waits_for_long_lets_others_go_first() {
         let [turns] = Turns::kinds([1]);
@@ -91,7 +94,8 @@ mod tests {
         let (tell, told) = oneshot::channel();
         let waiting = tokio::spawn(async move { (first.wait(told).await, first) });
         // Comes as soon as the first has waited a little.
-        let second = Turn::of(&turns).await;
+        let second = timeout(PATIENCE, Turn::of(&turns)).await;
+        let second = second.expect("who waits gives its turn to no one");
         tell.send(7).unwrap();
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished(), "both have a turn");
