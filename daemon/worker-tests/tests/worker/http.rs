@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use mainstay_protocol::{Grants, Outcome, ToWorker};
+use mainstay_protocol::{Grants, Outcome, Secret, SecretBytes, ToWorker};
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::Setup;
 use serde_json::{Value, json};
@@ -37,6 +37,33 @@ fn a_granted_url_is_fetched_with_what_the_host_adds() {
     );
     assert_eq!(report.host_calls, [("http.fetch".to_owned(), 2)]);
     assert_eq!(report.denied, []);
+}
+
+/// Threat 28: nor does it show where only part of the URL, or the line for a larger grant, is told.
+#[test]
+fn t28_a_secret_in_a_url_that_is_denied_is_blotted_out() {
+    let value = "hunter2-and-more";
+    let url = format!("http://{value}.test/of/{value}?token={value}");
+    let steps = json!([fetch(&url), { "ask": "wasi-fetch", "of": &url }]);
+    let mut setup = asking(steps).grants(http(&["http://10.0.0.1/"]));
+    setup.load.plugins[0].secrets = vec![Secret {
+        name: "token".to_owned(),
+        value: SecretBytes::new(value.into()),
+    }];
+    let report = setup.run();
+    let urls = |permission, before| {
+        let blotted = "http://***.test/of/***";
+        let line = format!("permissions.{permission} = {{ urls = [{before}\"{blotted}\"] }}");
+        (format!("{permission}.fetch {blotted}"), line)
+    };
+    assert_eq!(
+        report.denied,
+        [
+            urls("http", "\"http://10.0.0.1/\", "),
+            urls("wasi-http", "")
+        ]
+    );
+    assert!(!format!("{report:?}").contains("hunter2"), "{report:?}");
 }
 
 #[test]
