@@ -118,6 +118,34 @@ fn echoes_of_both_families_are_answered_and_what_is_not_there_is_unreachable() -
 }
 
 #[test]
+fn a_datagram_to_a_host_that_is_not_there_is_unreachable() -> Result<()> {
+    if lacking_prober("a_datagram_to_a_host_that_is_not_there_is_unreachable") {
+        return Ok(());
+    }
+    let pair = Pair::new()?;
+    let calls = json!([
+        { "udp-exchange": { "to": "192.168.1.99:7001", "timeout": 15_000 } },
+        { "udp-exchange": { "to": "[2001:db8::99]:7001", "timeout": 15_000 } },
+        // Its socket comes from the daemon.
+        { "udp-exchange": { "to": "192.168.1.98:7001", "source": HERE.to_string(), "timeout": 15_000 } },
+    ]);
+    let grants = [
+        "probe.addresses=192.168.1.0/24",
+        "probe.addresses=2001:db8::/64",
+        "probe.ports=7001",
+        "probe.sources=192.168.1.101",
+    ];
+    let mut outcomes = Vec::new();
+    for call in calls.as_array().into_iter().flatten() {
+        outcomes.extend(pair.outcomes(&json!([call]), &grants)?);
+    }
+    for outcome in &outcomes {
+        assert_eq!(outcome["error"], "unreachable", "{outcomes:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_mark_leads_where_only_its_routes_lead() -> Result<()> {
     if lacking_prober("a_mark_leads_where_only_its_routes_lead") {
         return Ok(());

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use mainstay_protocol::{Answer, Origin, Question, Refusal, SocketRequest, Transport};
+use nix::sys::socket::{setsockopt, sockopt};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -43,7 +44,7 @@ impl Dial {
         }
     }
 
-    /// A socket for datagrams to and from this peer, and no other.
+    /// A socket for datagrams to and from this peer, and no other. It hears of every ICMP error.
     ///
     /// # Errors
     /// As [`Self::tcp`].
@@ -62,6 +63,12 @@ impl Dial {
         } else {
             self.brokered(broker, Transport::Udp).await?
         };
+        // Else the kernel tells that a port is closed, and not that a host or a network cannot be reached.
+        let hears = match self.to.ip() {
+            IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
+            IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
+        };
+        hears.map_err(io::Error::from)?;
         Ok(UdpSocket::from_std(socket.into())?)
     }
 
