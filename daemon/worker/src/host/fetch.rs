@@ -119,8 +119,8 @@ impl Fetcher {
             .min(self.deadline.saturating_duration_since(start));
         let exchange = async {
             let named = self.permit(&request)?;
-            let slots = self.shared.probes.0.clone();
-            let _slot = slots.try_acquire_owned().map_err(|_| Error::TooMany)?;
+            let slot = self.shared.probes.take(&self.grants.plugin);
+            let _slot = slot.ok_or(Error::TooMany)?;
             let peers = match named {
                 Some(peer) => vec![peer],
                 None => self.resolve(&request.url).await?,

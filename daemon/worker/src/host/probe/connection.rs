@@ -4,14 +4,13 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Duration;
 use tokio_rustls::client::TlsStream;
 use wasmtime::component::Resource;
 
 use super::failure::{closed, invalid, other};
 use super::reply::{Enough, find};
-use super::{RECEIVED, check_length, within};
+use super::{RECEIVED, Slot, check_length, within};
 use crate::bindings::network::{TlsInfo, TlsOptions};
 use crate::bindings::probe::{Error, HostConnection};
 use crate::host::State;
@@ -29,7 +28,7 @@ pub struct Connection {
     left: Vec<u8>,
     /// How long each call may take.
     limit: Duration,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 #[derive(Debug)]
@@ -41,7 +40,7 @@ enum Stream {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, limit: Duration, slot: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: TcpStream, limit: Duration, slot: Slot) -> Self {
         Self {
             stream: Stream::Plain(stream),
             left: Vec::new(),

@@ -4,14 +4,13 @@ mod connection;
 mod failure;
 mod permission;
 mod reply;
+mod slots;
 mod udp;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use mainstay_protocol::{Answer, EchoRequest, Question, peer_address};
 use tokio::io::AsyncWriteExt;
-use tokio::sync::Semaphore;
 use tokio::time::{Duration, timeout};
 use wasmtime::component::Resource;
 
@@ -25,25 +24,15 @@ use crate::turn::Turn;
 pub use connection::Connection;
 use failure::{invalid, other};
 use reply::Enough;
+pub(crate) use slots::ProbeSlots;
+use slots::Slot;
 
 /// Probes of one run, at most.
 const PER_RUN: u32 = 16;
-/// Probes of all runs at the same time, at most; bounds the sockets of the worker.
-const AT_ONCE: usize = 128;
 /// Bytes sent and bytes received in one exchange, at most.
 const BYTES: usize = 64 << 10;
 /// Bytes that one run receives over connections, about.
 const RECEIVED: usize = 1 << 20;
-
-/// Bounds the probes that go on at the same time.
-#[derive(Debug)]
-pub(crate) struct ProbeSlots(pub(super) Arc<Semaphore>);
-
-impl Default for ProbeSlots {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
-    }
-}
 
 impl Host for State {
     async fn tcp_connect(&mut self, to: Endpoint, options: Options) -> Result<u64, Error> {

@@ -3,11 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use mainstay_protocol::{Origin, ProbeGrant, peer_address};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Duration;
 
-use super::PER_RUN;
 use super::failure::invalid;
+use super::{PER_RUN, Slot};
 use crate::bindings::common::Endpoint;
 use crate::bindings::network::Options;
 use crate::bindings::probe::Error;
@@ -29,7 +28,7 @@ pub(super) struct Permitted {
     /// What it waits with.
     pub(super) turn: Turn,
     /// Its place among the probes that go on at the same time.
-    pub(super) slot: OwnedSemaphorePermit,
+    pub(super) slot: Slot,
 }
 
 impl State {
@@ -112,12 +111,12 @@ impl State {
     }
 
     /// A place among the probes of this run, and of all.
-    pub(super) fn probe_slot(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub(super) fn probe_slot(&self) -> Result<Slot, Error> {
         if self.probed > PER_RUN {
             return Err(Error::TooMany);
         }
-        let slots = self.shared.probes.0.clone();
-        slots.try_acquire_owned().map_err(|_| Error::TooMany)
+        let slot = self.shared.probes.take(&self.grants.plugin);
+        slot.ok_or(Error::TooMany)
     }
 
     /// Notes a denial, with the line that would grant it.
