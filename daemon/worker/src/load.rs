@@ -29,8 +29,9 @@ const IMPORTS: usize = 256;
 const TEXT: usize = 256;
 /// Bytes of all schemas in one answer; a frame holds twice that.
 const SCHEMAS: usize = 512 << 10;
-/// Bytes of all wishes in one answer.
+/// Bytes of all wishes, and of all names of imports, in one answer.
 const WISHES: usize = 128 << 10;
+const IMPORTED: usize = 128 << 10;
 
 /// Code by [`PluginSpec::code`](mainstay_protocol::PluginSpec::code): the same component with other
 /// grants is the same code.
@@ -132,6 +133,7 @@ pub(crate) async fn load(
     outcome.faults = fault::bounded(outcome.faults);
     bound_schemas(&mut outcome.plugins);
     bound_wishes(&mut outcome.plugins);
+    bound_imports(&mut outcome.plugins);
     outcome
 }
 
@@ -163,11 +165,50 @@ fn bound_wishes(plugins: &mut [PluginInfo]) {
     }
 }
 
+/// Leaves out the names of imports that would not fit into the answer.
+fn bound_imports(plugins: &mut [PluginInfo]) {
+    let mut room = IMPORTED;
+    for plugin in plugins {
+        plugin.imports.retain(|name| {
+            let size = serde_json::to_string(name).map_or(usize::MAX, |text| text.len());
+            let rest = room.checked_sub(size);
+            room = rest.unwrap_or(room);
+            rest.is_some()
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use mainstay_protocol::{FromWorker, Wish, frame};
 
     use super::*;
+
+    fn frame_of(plugins: Vec<PluginInfo>) -> Vec<u8> {
+        let answer = FromWorker::Loaded {
+            generation: 1,
+            plugins,
+            faults: Vec::new(),
+        };
+        frame::encode(&answer).unwrap()
+    }
+
+    #[test]
+    fn as_many_imports_are_told_as_fit_into_a_frame() {
+        let plugin = PluginInfo {
+            name: "p".to_owned(),
+            api: None,
+            roles: Vec::new(),
+            imports: vec!["\\".repeat(TEXT); IMPORTS],
+            described: None,
+            settings_schema: None,
+            wishes: Vec::new(),
+        };
+        let mut plugins = vec![plugin; 64];
+        bound_imports(&mut plugins);
+        assert!(!plugins[0].imports.is_empty());
+        assert!(frame_of(plugins).len() < 2 * IMPORTED);
+    }
 
     #[test]
     fn as_many_wishes_are_told_as_fit_into_a_frame() {
@@ -190,12 +231,6 @@ mod tests {
         let mut plugins = vec![plugin; 64];
         bound_wishes(&mut plugins);
         assert!(!plugins[0].wishes.is_empty());
-        let answer = FromWorker::Loaded {
-            generation: 1,
-            plugins,
-            faults: Vec::new(),
-        };
-        let frame = frame::encode(&answer).unwrap();
-        assert!(frame.len() < 2 * WISHES);
+        assert!(frame_of(plugins).len() < 2 * WISHES);
     }
 }
