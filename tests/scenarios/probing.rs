@@ -39,7 +39,7 @@ struct Pair {
     _lab: Lab,
     here: Host,
     callers: Receiver<SocketAddr>,
-    _there: Host,
+    there: Host,
 }
 
 impl Pair {
@@ -64,7 +64,7 @@ impl Pair {
             _lab: lab,
             here,
             callers,
-            _there: there,
+            there,
         })
     }
 
@@ -141,6 +141,40 @@ fn a_datagram_to_a_host_that_is_not_there_is_unreachable() -> Result<()> {
     }
     for outcome in &outcomes {
         assert_eq!(outcome["error"], "unreachable", "{outcomes:?}");
+    }
+    Ok(())
+}
+
+/// Threat 21: what a check may look at does not depend on which node has the virtual address.
+#[test]
+fn t21_a_granted_network_opens_an_address_whichever_node_has_it() -> Result<()> {
+    if lacking_prober("t21_a_granted_network_opens_an_address_whichever_node_has_it") {
+        return Ok(());
+    }
+    const VIRTUAL: &str = "192.168.1.100";
+    let pair = Pair::new()?;
+    let _listener = pair
+        .here
+        .enter(|| Ok(TcpListener::bind(("0.0.0.0", PORT))?))?;
+    let calls = json!([
+        { "tcp-connect": { "to": format!("{VIRTUAL}:{PORT}") } },
+        { "tcp-connect": { "to": format!("127.0.0.1:{PORT}") } },
+        { "icmp-echo": { "to": VIRTUAL } },
+    ]);
+    let grants = [
+        "probe.addresses=192.168.1.0/24",
+        "probe.addresses=0.0.0.0/0",
+        "probe.ports=7000",
+        "probe.icmp=true",
+    ];
+    let host_prefix = format!("{VIRTUAL}/32 dev eth0");
+    for holder in [&pair.there, &pair.here] {
+        holder.ip(&format!("addr add {host_prefix}"))?;
+        let outcomes = pair.outcomes(&calls, &grants)?;
+        assert!(outcomes[0]["ok"].is_u64(), "{outcomes:?}");
+        assert_eq!(outcomes[1]["error"], "not-permitted");
+        assert!(outcomes[2]["ok"].is_u64(), "{outcomes:?}");
+        holder.ip(&format!("addr del {host_prefix}"))?;
     }
     Ok(())
 }
