@@ -20,7 +20,8 @@
 //! ```
 //!
 //! In a package with `crate-type = ["cdylib"]`, `cargo build --release --target wasm32-wasip2` makes a component of it
-//! (`rustup target add wasm32-wasip2` once before).
+//! (`rustup target add wasm32-wasip2` once before). With `RUSTFLAGS="-C link-arg=-zstack-size=131072"` its stack has 128 KiB
+//! in place of 1 MiB, and less has to be set back after each run.
 //! The configuration says where it is, what it may do, and how often it runs:
 //!
 //! ```toml

@@ -1,5 +1,7 @@
 //! Plugins that look for what other runs have left: an instance is new, whatever memory it is made in.
 
+use std::fs;
+
 use mainstay_protocol::{FaultKind, Outcome};
 use mainstay_worker_tests::guest;
 use mainstay_worker_tests::harness::Setup;
@@ -46,6 +48,13 @@ fn marker(bytes: u32, looks: u32) -> Vec<u8> {
     )
 }
 
+/// How many addresses a process has mapped, in bytes.
+fn addresses(pid: u32) -> u64 {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap();
+    let pages = pages.split(' ').next().unwrap();
+    pages.parse::<u64>().unwrap() * 4096
+}
+
 /// Less than what is cleared and kept of a memory that is used again, and more.
 const BYTES: [u32; 2] = [60_000, 1_500_000];
 
@@ -60,6 +69,8 @@ fn t29_a_run_finds_nothing_of_the_one_before() {
                 Outcome::Fault(fault) => panic!("run {run} found something: {fault:?}"),
             }
         }
+        // Two memories that stay mapped, or there is nothing to be found: each has 4 GiB of addresses.
+        assert!(addresses(worker.pid()) > 8 << 30);
     }
 }
 

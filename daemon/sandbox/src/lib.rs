@@ -27,15 +27,6 @@ pub struct Granted {
     pub sockets: bool,
 }
 
-/// Gives up `CAP_SYS_ADMIN` ahead of the rest, for files that have to be opened before [`enter`]: what the kernel shows in
-/// some of them depends on who has opened them.
-///
-/// # Errors
-/// [`SandboxError::Refused`] when the capability stays.
-pub fn drop_administration() -> Result<(), SandboxError> {
-    privileges::drop_administration()
-}
-
 /// Puts the confinement on, for the rest of the process's life.
 ///
 /// `data` is the memory that the process may have for data, in bytes.

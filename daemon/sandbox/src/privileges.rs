@@ -9,7 +9,7 @@ use rustix::process::{
     setrlimit,
 };
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs, set_thread_groups,
     set_thread_res_gid, set_thread_res_uid,
 };
@@ -113,15 +113,6 @@ pub(super) fn go_before_the_daemon() -> Option<String> {
     };
     let refusal: Result<(), std::io::Error> = raise();
     refusal.err().map(|error| format!("{FILE}: {error}"))
-}
-
-/// Gives up `CAP_SYS_ADMIN`, here and in what may be regained.
-pub(super) fn drop_administration() -> Result<(), SandboxError> {
-    let refused = refused("drop CAP_SYS_ADMIN");
-    let mut sets = capabilities(None).map_err(&refused)?;
-    sets.effective.remove(CapabilitySet::SYS_ADMIN);
-    sets.permitted.remove(CapabilitySet::SYS_ADMIN);
-    set_capabilities(None, sets).map_err(&refused)
 }
 
 /// Gives up root, every capability, and the way back. Returns what was refused but may be.

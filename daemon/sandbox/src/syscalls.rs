@@ -18,8 +18,6 @@ use seccompiler::{
 
 /// `PR_SET_VMA`: the C library names its mappings with it.
 const PR_SET_VMA: u64 = 0x5356_4d41;
-/// Which pages of its own memory a process has written: `_IOWR('f', 16, struct pm_scan_arg)`.
-const PAGEMAP_SCAN: u64 = 0xc060_6610;
 /// The bits of a socket's type that are not flags.
 const SOCK_TYPE_MASK: u64 = 0xf;
 
@@ -181,11 +179,7 @@ fn conditional() -> Result<Vec<(i64, Vec<SeccompRule>)>, Error> {
         ),
         (
             libc::SYS_ioctl,
-            either([
-                equal(1, FIONBIO)?,
-                equal(1, FIOCLEX)?,
-                equal(1, PAGEMAP_SCAN)?,
-            ])?,
+            either([equal(1, FIONBIO)?, equal(1, FIOCLEX)?])?,
         ),
         (
             libc::SYS_prctl,

@@ -23,9 +23,10 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 const GUEST_STACK: usize = 512 << 10;
 const FIBER_STACK: usize = 2 << 20;
 
-/// Bytes of an instance's memory, of each of its tables, and of its stack that are cleared and kept when it ends. What
-/// was used beyond that goes back to the kernel.
-const KEPT: usize = 256 << 10;
+/// Bytes of an instance's memory, of each of its tables, and of its stack that are overwritten and kept when it ends. What
+/// lies beyond goes back to the kernel; so does the whole of a memory that begins with more.
+const KEPT: usize = 512 << 10;
+const KEPT_TABLE: usize = 64 << 10;
 const KEPT_STACK: usize = 32 << 10;
 /// Bytes of wasmtime's own records of one instance, from its heap. They are as large as the code makes them.
 const VM_CONTEXTS: usize = 16 << 20;
@@ -51,6 +52,8 @@ pub(crate) fn pooled(
     resources: &ResourcesRequired,
     memory: usize,
 ) -> wasmtime::Result<Engine> {
+    let first = resources.max_initial_memory_size.unwrap_or(0);
+    let kept = if first <= KEPT as u64 { KEPT } else { 0 };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(places)
         .total_core_instances(places * INSTANCES as u32)
@@ -63,22 +66,17 @@ pub(crate) fn pooled(
         .max_component_instance_size(VM_CONTEXTS)
         .max_memory_size(memory)
         .table_elements(TABLE)
-        .linear_memory_keep_resident(KEPT)
-        .table_keep_resident(KEPT)
+        .linear_memory_keep_resident(kept)
+        .table_keep_resident(KEPT_TABLE)
         .async_stack_keep_resident(KEPT_STACK)
         .decommit_batch_size(1)
-        .pagemap_scan(Enabled::Yes);
+        // What the kernel tells of written pages leaves out those that are swapped out or moved at that moment.
+        .pagemap_scan(Enabled::No);
     let mut config = config();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .async_stack_zeroing(true);
     Engine::new(&config)
-}
-
-/// Whether the kernel tells which pages were written, as Linux does since 6.7; without that, setting an instance's
-/// memory back costs more than new memory. To be asked first before the process is confined, which keeps a file open.
-pub(crate) fn tells_written_pages() -> bool {
-    PoolingAllocationConfig::is_pagemap_scan_available()
 }
 
 /// Only what components of today's toolchains need is switched on; each proposal that is off is

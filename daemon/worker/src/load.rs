@@ -17,6 +17,7 @@ use crate::fault;
 use crate::host::Shared;
 use crate::meter::Meter;
 use crate::plugin::Plugin;
+use crate::pool;
 
 /// Time for one call of `describe` or `validate`, instantiation included. They are pure and take
 /// microseconds; the rest is for a machine that is busy starting up.
@@ -79,6 +80,7 @@ pub(crate) async fn load(
         outcome.faults.push(fault::of_plugin("", message, None));
         return outcome;
     }
+    let mut room = pool::ROOM;
     let mut loaded = BTreeMap::new();
     let mut broken = BTreeSet::new();
     let numbers: HashMap<String, usize> = (request.plugins.iter().enumerate())
@@ -88,7 +90,17 @@ pub(crate) async fn load(
         let name = spec.name.clone();
         let _run = shared.in_flight.begin(number);
         let unstable = &request.unstable;
-        match component::load(engine, &linker, shared, codes, unstable, (number, spec)).await {
+        match component::load(
+            engine,
+            &linker,
+            shared,
+            codes,
+            unstable,
+            &mut room,
+            (number, spec),
+        )
+        .await
+        {
             Ok((info, plugin)) => {
                 outcome.plugins.push(info);
                 loaded.insert(name, plugin);

@@ -2,6 +2,7 @@
 //!
 //! Mapping and unmapping them, and the page faults in between, are more than half of what a small check costs. Each
 //! plugin has a pool of its own, by an engine of its own: were anything left in a place, it would be the plugin's own.
+//! What an instance has written is overwritten or given back when it ends, whatever the kernel knows of it.
 
 use mainstay_protocol::Limits;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -14,7 +15,11 @@ use crate::host::{self, State};
 use crate::plugin::Linked;
 
 /// Places of a pool. Runs that find none free have memory of their own.
-pub(crate) const PLACES: u32 = 4;
+const PLACES: u32 = 2;
+/// Bytes that a place may have beside the memory of its instance: a stack and tables.
+const BESIDE: u64 = 8 << 20;
+/// Bytes that all pools may have together. Plugins for which nothing is left have none.
+pub(crate) const ROOM: u64 = 1 << 30;
 /// The largest code, in bytes: that of small components. It is mapped twice, and a large one has more to do than to be
 /// instantiated.
 const CODE: u64 = 4 << 20;
@@ -32,18 +37,20 @@ pub(crate) struct Pool {
 pub(crate) type Place<'a> = SemaphorePermit<'a>;
 
 impl Pool {
-    /// Places for a component that is small enough, on a system that can do it.
+    /// Places for a component that is small enough, out of the `room` that is left for pools.
     pub(crate) fn of(
         code: &Code,
         interfaces: &Interfaces,
         limits: &Limits,
         ticker: &Ticker,
+        room: &mut u64,
     ) -> Option<Self> {
+        let left = room.checked_sub(data(limits))?;
         let resources = code.component.resources_required()?;
         let small = code.length() <= CODE
             && resources.num_memories <= MEMORIES
             && resources.num_tables <= TABLES;
-        if !small || !engine::tells_written_pages() {
+        if !small {
             return None;
         }
         let memory = usize::try_from(limits.memory).ok()?;
@@ -53,6 +60,7 @@ impl Pool {
         let component = code.map(&engine).ok()?;
         let linked = Linked::new(&linker, &component, interfaces).ok()?;
         ticker.add(&engine);
+        *room = left;
         Some(Self {
             linked,
             free: Semaphore::new(PLACES as usize),
@@ -64,6 +72,12 @@ impl Pool {
         let place = self.free.try_acquire().ok()?;
         Some((&self.linked, place))
     }
+}
+
+/// Bytes that the pool of a plugin may have.
+pub(crate) fn data(limits: &Limits) -> u64 {
+    let place = limits.memory.saturating_add(BESIDE);
+    place.saturating_mul(PLACES.into())
 }
 
 #[cfg(test)]
@@ -80,7 +94,8 @@ mod tests {
         let sealed = Sealed::of("code", &compiled).unwrap();
         let code = Code::new(&engine, sealed.into()).unwrap();
         let interfaces = Interfaces::of(&code.component, &engine);
-        Pool::of(&code, &interfaces, limits, &Ticker::new(&engine).unwrap())
+        let ticker = Ticker::new(&engine).unwrap();
+        Pool::of(&code, &interfaces, limits, &ticker, &mut ROOM.clone())
     }
 
     /// A component of so many instances of a module.
@@ -91,12 +106,6 @@ mod tests {
 
     #[test]
     fn a_small_component_has_so_many_places() {
-        if !engine::tells_written_pages() {
-            return mainstay_skips::skip(
-                "a_small_component_has_so_many_places",
-                "the kernel does not tell which pages were written",
-            );
-        }
         let small = component("(memory 17) (table 8 funcref)", 1);
         let pool = pool(&small, &Limits::default()).unwrap();
         let mut taken: Vec<_> = (0..PLACES).map(|_| pool.place().unwrap()).collect();
@@ -115,5 +124,10 @@ mod tests {
             ..limits
         };
         assert!(pool(&component("(memory 17)", 1), &little).is_none());
+        let much = Limits {
+            memory: ROOM / 2,
+            ..Limits::default()
+        };
+        assert!(pool(&component("(memory 17)", 1), &much).is_none());
     }
 }

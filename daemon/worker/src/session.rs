@@ -85,9 +85,6 @@ fn run(
         rustix::param::page_size(),
         rustix::param::clock_ticks_per_second(),
     );
-    // It keeps the file of its own pages open, which would tell an administrator where they are in the machine.
-    sandbox::drop_administration()?;
-    let _ = engine::tells_written_pages();
     let authorities = SystemAuthorities::open();
     let kept_files = sandbox::kept_files();
     for missing in sandbox::enter(&granted(&request), data(&request))? {
@@ -292,13 +289,8 @@ fn data(request: &Load) -> u64 {
     let runs = u64::from(request.max_concurrent_runs).saturating_add(CALLS as u64 + 1);
     let limits = request.plugins.iter().map(|spec| spec.limits.memory);
     let run = limits.max().unwrap_or(0).saturating_add(RUN);
-    let pools = request
-        .plugins
-        .iter()
-        .map(|spec| spec.limits.memory.saturating_add(RUN));
-    let pools = pools
-        .fold(0u64, u64::saturating_add)
-        .saturating_mul(pool::PLACES.into());
+    let pools = request.plugins.iter().map(|spec| pool::data(&spec.limits));
+    let pools = pools.fold(0u64, u64::saturating_add).min(pool::ROOM);
     let waiting = (WAITING_AT_ONCE as u64).saturating_mul(RUN.saturating_add(WAITING));
     let runs = runs.saturating_mul(run).saturating_add(waiting);
     runs.saturating_add(pools).saturating_add(BESIDE_RUNS)

@@ -35,6 +35,7 @@ pub(super) async fn load(
     shared: &Arc<Shared>,
     codes: &Codes,
     unstable: &[String],
+    room: &mut u64,
     (number, spec): (usize, PluginSpec),
 ) -> Result<(PluginInfo, Loaded), Refused> {
     let name = spec.name.clone();
@@ -131,7 +132,7 @@ pub(super) async fn load(
         return Err((Some(info), faults));
     }
     if plugin.linked.exports.check.is_some() {
-        plugin.pool = Pool::of(code, &interfaces, &plugin.limits, &shared.ticker);
+        plugin.pool = Pool::of(code, &interfaces, &plugin.limits, &shared.ticker, room);
     }
     let roles = interfaces.roles;
     Ok((
