@@ -19,7 +19,7 @@ SHELL = /bin/bash
 build:
 	@plugins/build.sh --needs
 	cargo build --release --package mainstay-worker
-	cargo build --release --package mainstay
+	cargo build --release --package mainstay --config daemon/profile.toml
 	plugins/build.sh
 
 demo:
