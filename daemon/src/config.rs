@@ -35,6 +35,7 @@ mod value;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mainstay_core::settings::Settings;
 use mainstay_protocol::{Load, LoadFault, PluginInfo, Subject, Wish};
@@ -252,26 +253,31 @@ fn read(main: &Source, options: &Options, problems: &Problems) -> Option<Config>
         });
         problems.extend(warning);
     }
+    let places = Places::new(plugins.places, &checks, &hooks);
+    let (worker_checks, engine_checks) = checks
+        .into_iter()
+        .map(|check| (check.worker, check.engine))
+        .unzip();
     Some(Config {
         node: node.map_or_else(search::host_name, str::to_owned),
-        places: Places::new(plugins.places, &checks, &hooks),
+        places,
         metrics,
         subscriptions: hooks.iter().map(|hook| hook.subscription.clone()).collect(),
         plan: Plan {
-            load: Load {
+            load: Arc::new(Load {
                 generation: 0,
                 max_concurrent_runs,
                 unstable,
                 plugins: plugins.specs,
-                checks: checks.iter().map(|check| check.worker.clone()).collect(),
+                checks: worker_checks,
                 hooks: hooks.into_iter().map(|hook| hook.worker).collect(),
-            },
+            }),
             components: plugins.components,
         },
         settings: Settings {
             generation: 0,
             routers,
-            checks: checks.into_iter().map(|check| check.engine).collect(),
+            checks: engine_checks,
         },
         warnings: Vec::new(),
     })

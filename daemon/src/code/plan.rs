@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mainstay_protocol::Load;
 
@@ -9,7 +10,7 @@ use mainstay_protocol::Load;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Plan {
     /// For the worker.
-    pub(crate) load: Load,
+    pub(crate) load: Arc<Load>,
     /// The components, by their digests.
     pub(crate) components: BTreeMap<String, ComponentFile>,
 }
@@ -25,11 +26,14 @@ pub(crate) struct ComponentFile {
 
 impl Plan {
     /// The load without some plugins, their checks and their hooks.
-    pub(crate) fn load_without(&self, plugins: &BTreeSet<String>) -> Load {
-        let mut load = self.load.clone();
+    pub(crate) fn load_without(&self, plugins: &BTreeSet<String>) -> Arc<Load> {
+        if plugins.is_empty() {
+            return Arc::clone(&self.load);
+        }
+        let mut load = Load::clone(&self.load);
         load.plugins.retain(|spec| !plugins.contains(&spec.name));
         load.checks.retain(|spec| !plugins.contains(&spec.plugin));
         load.hooks.retain(|spec| !plugins.contains(&spec.plugin));
-        load
+        Arc::new(load)
     }
 }

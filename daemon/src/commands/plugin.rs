@@ -9,6 +9,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mainstay_protocol::{Load, PluginSpec};
 
@@ -61,7 +62,7 @@ fn plan_of(file: &Path) -> Result<Plan, Failure> {
         pinned: false,
     };
     Ok(Plan {
-        load: Load {
+        load: Arc::new(Load {
             generation: 0,
             max_concurrent_runs: 1,
             // Who tries a plugin decides by what he grants.
@@ -69,7 +70,7 @@ fn plan_of(file: &Path) -> Result<Plan, Failure> {
             plugins: vec![spec],
             checks: Vec::new(),
             hooks: Vec::new(),
-        },
+        }),
         components: BTreeMap::from([(digest, file)]),
     })
 }

@@ -191,7 +191,7 @@ impl Snapshot {
             "Duration of calls of the host, without what a guest waits for in wasi:io/poll",
             uses().flat_map(|(labels, used)| {
                 let times = used.call_times.iter();
-                times.map(move |(name, times)| (with(&labels, "interface", name), times))
+                times.map(move |(name, times)| (with(&labels, "interface", name), &**times))
             }),
         )
     }

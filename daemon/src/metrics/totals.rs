@@ -45,7 +45,8 @@ pub(super) struct Use {
     pub(super) memory_peak: u64,
     pub(super) overruns: u64,
     pub(super) host_calls: BTreeMap<String, u64>,
-    pub(super) call_times: BTreeMap<String, Times>,
+    /// Boxed: a map has room for eleven values even when it holds one.
+    pub(super) call_times: BTreeMap<String, Box<Times>>,
     pub(super) denied: BTreeMap<String, u64>,
     /// Of the last report.
     pub(super) metrics: Vec<Metric>,

@@ -10,14 +10,14 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::sync::oneshot;
 
 /// Messages that may wait. A full mailbox makes its senders wait; the engine never does.
-const CAPACITY: usize = 4096;
+const CAPACITY: usize = 1024;
 
 /// Something for the engine thread.
 #[derive(Debug)]
 pub(super) enum Message {
     Input(Box<Input>),
     Status(oneshot::Sender<(Status, u64)>),
-    Explain(Option<String>, oneshot::Sender<Vec<Explanation>>),
+    Explain(Box<Option<String>>, oneshot::Sender<Vec<Explanation>>),
 }
 
 /// The senders' end.
@@ -80,7 +80,7 @@ impl Mailbox {
     /// The transitions of one router or of all; `None` when the engine is gone.
     pub(super) async fn explain(&self, router: Option<String>) -> Option<Vec<Explanation>> {
         let (answer, explanations) = oneshot::channel();
-        self.send(Message::Explain(router, answer));
+        self.send(Message::Explain(Box::new(router), answer));
         explanations.await.ok()
     }
 

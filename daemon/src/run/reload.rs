@@ -191,7 +191,7 @@ impl Configuration {
             .map_err(|problems| Refusal::wrong(lines(&problems)))?;
         let generation = state.generation + 1;
         config.settings.generation = generation;
-        config.plan.load.generation = generation;
+        Arc::make_mut(&mut config.plan.load).generation = generation;
         let prepared = self.prepare(state, &config).await?;
         config.warnings.extend(unmet(&config, prepared.as_ref()));
         let unmarked = route::unmarked()

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytesize::ByteSize;
 use mainstay_protocol::{Anatomy, PluginInfo, Wish};
@@ -21,7 +22,7 @@ pub(crate) fn inspect(
     json: bool,
 ) -> Result<ExitCode, Failure> {
     let mut plan = plan_of(file)?;
-    for plugin in &mut plan.load.plugins {
+    for plugin in &mut Arc::make_mut(&mut plan.load).plugins {
         for grant in grants {
             grant.add_to(&mut plugin.grants);
         }

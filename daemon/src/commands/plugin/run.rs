@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -52,7 +53,7 @@ pub(crate) fn run(
     arguments: &RunArguments,
 ) -> Result<ExitCode, Failure> {
     let mut plan = plan_of(file)?;
-    let load = &mut plan.load;
+    let load = Arc::make_mut(&mut plan.load);
     for plugin in &mut load.plugins {
         for grant in &arguments.grants {
             grant.add_to(&mut plugin.grants);

@@ -1,5 +1,7 @@
 //! How to give a plugin its settings on the command line, from their schema.
 
+use std::sync::Arc;
+
 use mainstay_protocol::Subject;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +17,7 @@ pub(super) fn advice(worker: &Source, plan: &Plan, error: &LoadError) -> Option<
         return None;
     }
     let mut without_settings = plan.clone();
-    without_settings.load.checks.clear();
+    Arc::make_mut(&mut without_settings.load).checks.clear();
     let loaded = load_once(worker, &without_settings).ok()?;
     let schema = loaded.plugins.first()?.settings_schema.as_ref()?;
     Some(super::text::plain(&usage(schema)))

@@ -28,7 +28,7 @@ fn permissions_are_read_as_they_are_meant() {
     );
     let load = fixture.load().unwrap().plan.load;
     assert_eq!(load.unstable, ["service-manager"]);
-    let grants = only(load.plugins).grants;
+    let grants = only(load.plugins.clone()).grants;
     let state = StateGrant {
         size: 1024,
         persist: true,
@@ -44,7 +44,7 @@ fn permissions_are_read_as_they_are_meant() {
 fn nothing_of_it_is_granted_by_itself() {
     let load = plugin("", "").load().unwrap().plan.load;
     assert!(load.unstable.is_empty());
-    let plugin = only(load.plugins);
+    let plugin = only(load.plugins.clone());
     assert_eq!(plugin.grants, mainstay_protocol::Grants::default());
     assert!(plugin.secrets.is_empty());
     let by_itself = plugin_state("state = {}");
@@ -53,7 +53,7 @@ fn nothing_of_it_is_granted_by_itself() {
 
 fn plugin_state(permissions: &str) -> Option<StateGrant> {
     let load = plugin("", permissions).load().unwrap().plan.load;
-    only(load.plugins).grants.state
+    only(load.plugins.clone()).grants.state
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn t28_no_copy_of_a_secret_is_among_what_the_daemon_prints() {
     };
     let config = load(&fixture.path("mainstay.toml"), &options).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
-    let plugin = only(config.plan.load.plugins);
+    let plugin = only(config.plan.load.plugins.clone());
     let grant = |name: &str, file: Option<PathBuf>| SecretGrant {
         name: name.to_owned(),
         file,

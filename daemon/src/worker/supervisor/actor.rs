@@ -152,7 +152,7 @@ impl Actor {
     /// just been loaded.
     async fn adopt(&mut self, prepared: Prepared, subscriptions: Vec<Subscription>) {
         let plan = Arc::new(prepared.plan);
-        let load = Arc::new(plan.load.clone());
+        let load = Arc::clone(&plan.load);
         self.suspects = Suspects::default();
         self.idle = IdleChecks::default();
         self.backoff = Backoff::default();
@@ -265,7 +265,7 @@ impl Actor {
         self.start_at = None;
         let Some(plan) = &self.plan else { return };
         let resting = self.suspects.resting();
-        let load = Arc::new(plan.load_without(&resting));
+        let load = plan.load_without(&resting);
         let (source, plan, codes) = (self.source.clone(), Arc::clone(plan), self.codes.clone());
         let task = tokio::spawn(async move { source.start(&plan, &resting, &codes).await });
         self.starting = Some(Starting { task, load });

@@ -104,6 +104,7 @@ impl Setup {
             pinned: false,
         };
         let components = [(digest(), file)].into();
+        let load = Arc::new(load);
         self.supervisor.prepare(Plan { load, components }).await
     }
 
