@@ -1,5 +1,6 @@
 //! Whether advertisements are late while plugins take all the processor that they can get.
 
+use std::fs;
 use std::net::Ipv4Addr;
 use std::thread;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use mainstay_lab::node::Implementation::Mainstay;
 use mainstay_lab::node::{Node, Router};
 use mainstay_lab::wait;
 
+use crate::control::{self, Control, Wake};
 use crate::load;
 
 /// The advertisement interval.
@@ -21,6 +23,10 @@ const LOOPS: u32 = 4;
 /// Checks, each once a second.
 const CHECKS: u32 = 200;
 const LONG: Duration = Duration::from_secs(60);
+/// What nobody is to be late by.
+const LATE: Duration = Duration::from_millis(20);
+/// The control's wake-ups that belong to an advertisement are not further from it.
+const NEAR: Duration = Duration::from_millis(150);
 
 /// Counts what is late for as long as this.
 pub(crate) fn measure(time: Duration) -> Result<()> {
@@ -36,6 +42,7 @@ pub(crate) fn measure(time: Duration) -> Result<()> {
     let witness = lab.host("witness", Ipv4Addr::new(192, 168, 1, 102))?;
     let mut node = Node::quiet(host, Mainstay, &Router::fast(100))?;
     node.configure(&configuration())?;
+    in_memory(&node)?;
     node.start()?;
     wait::until_true(LONG, "the node is active, and checks run", || {
         node.check_alive()?;
@@ -58,41 +65,87 @@ pub(crate) fn measure(time: Duration) -> Result<()> {
 
     let capture = Capture::on(&witness)?;
     let before = load::runs(&node, "trivial")?;
+    let stolen_before = control::stolen()?;
+    let control = Control::beside(node.process()?.pid(), INTERVAL)?;
     thread::sleep(time);
+    let wakes = control.end()?;
+    let stolen = control::stolen()?.saturating_sub(stolen_before);
     let seen = capture.seen();
     let runs = load::runs(&node, "trivial")? - before;
     anyhow::ensure!(compiler.ended()?.is_none(), "{}", compiler.log()?);
     compiler.kill_tree()?;
 
     let advertisements = seen.from(source);
-    let mut late: Vec<Duration> = advertisements
+    let late: Vec<(Duration, Duration)> = advertisements
         .windows(2)
         .map(|pair| {
             let gap = pair[1].at.saturating_sub(pair[0].at);
-            gap.saturating_sub(INTERVAL)
+            (pair[1].at, gap.saturating_sub(INTERVAL))
         })
         .collect();
-    late.sort();
-    let over = |limit: u64| {
-        late.iter()
-            .filter(|late| **late > Duration::from_millis(limit))
-            .count()
-    };
-    let at = |share| load::quantile(&late, share).context("no advertisement");
+    let over = |limit| late.iter().filter(move |(_, late)| *late > limit);
     println!(
-        "{} advertisements; late by {:.2} ms (p99), {:.2} ms (p99.9), {:.2} ms (the latest)",
+        "{} advertisements; late by {}",
         advertisements.len(),
-        at(0.99)?.as_secs_f64() * 1e3,
-        at(0.999)?.as_secs_f64() * 1e3,
-        at(1.0)?.as_secs_f64() * 1e3,
+        spread(late.iter().map(|(_, late)| *late))?
     );
     println!(
-        "by more than 20 ms: {}; missing: {}; {:.0} % of the other checks' runs were done",
-        over(20),
-        over(100),
+        "by more than {} ms: {}; missing: {}; {:.0} % of the other checks' runs were done",
+        LATE.as_millis(),
+        over(LATE).count(),
+        over(INTERVAL).count(),
         100.0 * runs as f64 / (f64::from(CHECKS) * time.as_secs_f64()),
     );
+    println!(
+        "a thread beside the daemon that only sleeps, with the same interval and scheduling: late by {}; \
+         the hypervisor took {:.2} s of the processors",
+        spread(wakes.iter().map(|wake| wake.late))?,
+        stolen.as_secs_f64(),
+    );
+    for (at, late) in over(LATE) {
+        println!(
+            "the advertisement {:.2} ms late: that thread was {} late within {} ms of it",
+            late.as_secs_f64() * 1e3,
+            near(&wakes, *at).map_or_else(
+                || "not seen".to_owned(),
+                |late| format!("{:.2} ms", late.as_secs_f64() * 1e3)
+            ),
+            NEAR.as_millis(),
+        );
+    }
     Ok(())
+}
+
+/// The runtime directory is on a tmpfs, as `/run` is: the engine writes there, and on a disk it would
+/// wait for what the compilations write. The mount goes with the namespaces of the host.
+fn in_memory(node: &Node) -> Result<()> {
+    let directory = node.host().files().join("run");
+    fs::create_dir(&directory)?;
+    let mount = node.host().command("mount");
+    let mount = mount.args(["-t", "tmpfs", "-o", "mode=700", "tmpfs"]);
+    mount.args([directory.display().to_string()]).text()?;
+    Ok(())
+}
+
+/// The latest of the wake-ups near a time.
+fn near(wakes: &[Wake], at: Duration) -> Option<Duration> {
+    let near = wakes.iter().filter(|wake| wake.due.abs_diff(at) <= NEAR);
+    near.map(|wake| wake.late).max()
+}
+
+fn spread(late: impl Iterator<Item = Duration>) -> Result<String> {
+    let mut sorted: Vec<Duration> = late.collect();
+    sorted.sort();
+    let at = |share| -> Result<f64> {
+        let late = load::quantile(&sorted, share).context("nothing was seen")?;
+        Ok(late.as_secs_f64() * 1e3)
+    };
+    Ok(format!(
+        "{:.2} ms (p99), {:.2} ms (p99.9), {:.2} ms (the latest)",
+        at(0.99)?,
+        at(0.999)?,
+        at(1.0)?
+    ))
 }
 
 fn configuration() -> String {

@@ -2,6 +2,7 @@
 
 mod advertisements;
 mod checks;
+mod control;
 mod load;
 mod processor;
 mod runs;
