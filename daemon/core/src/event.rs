@@ -140,7 +140,7 @@ pub enum Cause {
         source: Ipv4Addr,
         /// The priority that it advertised last.
         priority: u8,
-        /// This router's effective priority then.
+        /// This router's effective priority.
         own: u8,
         /// How long before the transition.
         before: Duration,

@@ -20,6 +20,7 @@ impl Router {
             return;
         }
         self.review_priority(context);
+        self.reconsider_declined();
         let faults = self.find_faults(context.checks);
         if !self.begun {
             self.begin(context, faults);
@@ -237,21 +238,20 @@ impl Router {
                 let source = peer.address;
                 let priority = peer.last_priority;
                 let before = context.now.boottime.since(peer.heard_at);
-                match peer.declined.filter(|_| peer.heard_at >= countdown.from) {
-                    Some(own) => {
-                        causes = vec![Cause::NotAccepted {
-                            source,
-                            priority,
-                            own,
-                            before,
-                        }];
-                        causes.extend(self.tracking(context.checks, Ordering::Greater));
-                    }
-                    None => causes.push(Cause::LastHeard {
+                if self.declined_peer().is_some() {
+                    causes = vec![Cause::NotAccepted {
+                        source,
+                        priority,
+                        own: self.priority,
+                        before,
+                    }];
+                    causes.extend(self.tracking(context.checks, Ordering::Greater));
+                } else {
+                    causes.push(Cause::LastHeard {
                         source,
                         priority,
                         before,
-                    }),
+                    });
                 }
             }
         }

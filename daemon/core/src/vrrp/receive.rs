@@ -110,7 +110,6 @@ impl Router {
             self.counters.received_priority_zero += 1;
         }
         let declined = self.state == RouterState::Backup && self.declines(heard.priority);
-        let declined = declined.then_some(self.priority);
         match self.state {
             RouterState::Initialize => self.heard_in_initialize(context, heard),
             RouterState::Backup => self.heard_in_backup(context, heard),
@@ -125,6 +124,7 @@ impl Router {
                 0 => known.unwrap_or(0),
                 priority => priority,
             },
+            interval: heard.interval,
             heard_at: heard.at,
             declined,
         });
@@ -158,10 +158,35 @@ impl Router {
             // V3-44: only the skew is waited for.
             self.count_down(heard.at, true);
         } else if !self.declines(heard.priority) {
-            // V3-45, V3-33: this is the active router, and its interval is the one that counts.
-            self.active_interval = heard.interval;
-            self.count_down(heard.at, false);
+            self.listen_to(heard.interval, heard.at);
         }
+    }
+
+    /// V3-45, V3-33: this is the active router, and its interval is the one that counts.
+    fn listen_to(&mut self, interval: Duration, heard_at: Time) {
+        self.active_interval = interval;
+        self.count_down(heard_at, false);
+    }
+
+    /// A priority that has fallen, or preemption that was turned off, may leave nothing to preempt: an
+    /// advertisement that was declined then counts as if it had come with these (`V3-45`).
+    pub(super) fn reconsider_declined(&mut self) {
+        if let Some(peer) = self.declined_peer()
+            && !self.declines(peer.last_priority)
+        {
+            self.listen_to(peer.interval, peer.heard_at);
+            self.peer = Some(Peer {
+                declined: false,
+                ..peer
+            });
+        }
+    }
+
+    /// Whose last advertisement was declined during the present wait.
+    pub(super) fn declined_peer(&self) -> Option<Peer> {
+        let countdown = self.timers.active_down?;
+        self.peer
+            .filter(|peer| peer.declined && peer.heard_at >= countdown.from)
     }
 
     /// V3-46: a backup does not listen to a lower priority, so that its timer runs out.

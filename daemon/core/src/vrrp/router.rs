@@ -100,10 +100,11 @@ pub(super) struct Peer {
     pub(super) last_priority: u8,
     /// The last one above 0.
     pub(super) priority: u8,
+    /// Between its advertisements, as in the last one.
+    pub(super) interval: Duration,
     pub(super) heard_at: Time,
-    /// The own priority that its priority was lower than, when that is why it did not count
-    /// (`V3-46`).
-    pub(super) declined: Option<u8>,
+    /// The last one did not count, since its priority was lower than the own one (`V3-46`).
+    pub(super) declined: bool,
 }
 
 /// Packets that were rejected for one reason.

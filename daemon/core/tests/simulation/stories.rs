@@ -378,6 +378,36 @@ fn a_check_with_weight_hands_over_and_back() {
 }
 
 #[test]
+fn v3_45_a_node_whose_check_fails_while_it_waits_to_preempt_stays_backup() {
+    for twentieth in 0..40 {
+        let mut setup = Setup::of(&[100, 90]);
+        setup.nodes[A].check = Some(Some(-20));
+        let mut lan = settled(setup);
+        lan.set_healthy(A, false);
+        lan.run_for(10 * SECOND);
+        lan.set_healthy(A, true);
+        lan.run_for(2 * SECOND + SECOND / 20 * twentieth);
+        let waits = lan.nodes[A].state == Some(RouterState::Backup);
+        lan.set_healthy(A, false);
+        let takeovers = lan.journal.takeovers().count();
+        lan.run_for(10 * SECOND);
+        assert_eq!(served_by(&lan), B);
+        if waits {
+            assert_eq!(
+                lan.journal.takeovers().count(),
+                takeovers,
+                "{}",
+                lan.journal.text()
+            );
+        }
+        lan.crash(B);
+        lan.run_for(5 * SECOND);
+        let down = rfc::down(&lan.setup.router(A), 80);
+        assert_after(&lan, last_sent_at(&lan, B), taken_over_at(&lan, A), down);
+    }
+}
+
+#[test]
 fn a_check_that_has_never_reported_keeps_its_router_out() {
     let mut setup = Setup::of(&[100, 90]);
     setup.nodes[A].check = Some(None);

@@ -72,6 +72,26 @@ fn v3_46_a_priority_that_was_raised_is_why_another_is_not_accepted() {
 }
 
 #[test]
+fn v3_46_who_preempts_compares_with_the_priority_that_it_has_now() {
+    let mut bench = with_weight(-20, Status::Healthy);
+    bench.hear(LOWER, 70);
+    bench.pass(SECOND);
+    bench.judge(Status::Unhealthy);
+    bench.run_to_deadline();
+    let cause = Cause::NotAccepted {
+        source: LOWER,
+        priority: 70,
+        own: 80,
+        before: down(80),
+    };
+    assert_eq!(bench.causes(), [cause]);
+    assert_eq!(
+        bench.router().cause,
+        "preempts 192.168.1.9, whose priority 70 (heard 3.688 s before) is lower than 80"
+    );
+}
+
+#[test]
 fn whoever_was_not_accepted_before_the_last_wait_is_only_the_last_heard() {
     let mut bench = Bench::backup(router());
     bench.hear(LOWER, 80);

@@ -1,8 +1,10 @@
 //! What checks do to a router.
 
+use std::time::Duration;
+
 use mainstay_core::event::{Cause, Fault, RouterState};
 use mainstay_core::input::{Input, Outcome, Status, Verdict, WeightChange};
-use mainstay_core::settings::Track;
+use mainstay_core::settings::{RouterSettings, Track};
 use mainstay_core::status::CheckState;
 
 use crate::bench::*;
@@ -53,6 +55,175 @@ fn v3_46_a_lowered_priority_no_longer_preempts() {
     bench.pass(SECOND);
     bench.hear(LOWER, 90);
     assert_eq!(bench.wait(), Some(down(100) - SECOND));
+}
+
+/// About to preempt a router that was heard every second, half a second ago last: its next
+/// advertisement comes when the wait is over.
+fn about_to_preempt(mut bench: Bench, priority: u8) -> Bench {
+    bench.pass(SECOND * 3 / 4);
+    bench.hear(LOWER, priority);
+    for _ in 0..2 {
+        bench.pass(SECOND);
+        bench.hear(LOWER, priority);
+    }
+    bench.pass(SECOND / 2);
+    let wait = down(PRIORITY) - SECOND * 13 / 4;
+    assert_eq!(bench.wait(), Some(wait));
+    bench
+}
+
+#[test]
+fn v3_45_a_priority_that_falls_counts_against_what_was_heard_before() {
+    // The router has 80 then.
+    for (source, heard, stays) in [
+        (LOWER, 99, true),
+        (LOWER, 81, true),
+        (LOWER, 80, true),
+        (GREATER, 80, true),
+        (LOWER, 79, false),
+        (GREATER, 1, false),
+    ] {
+        let mut bench = backup_with(Some(-20), Status::Healthy);
+        bench.pass(2 * SECOND);
+        bench.hear(source, heard);
+        bench.pass(SECOND / 2);
+        bench.judge(Status::Unhealthy);
+        assert_eq!(bench.sent(), []);
+        let from = if stays { SECOND / 2 } else { 5 * SECOND / 2 };
+        assert_eq!(bench.wait(), Some(down(80) - from), "{source} {heard}");
+    }
+}
+
+#[test]
+fn v3_45_a_router_whose_priority_falls_while_it_waits_to_preempt_stays_backup() {
+    let bench = backup_with(Some(-20), Status::Healthy);
+    let mut bench = about_to_preempt(bench, 90);
+    bench.judge(Status::Unhealthy);
+    for _ in 0..10 {
+        bench.run_for(SECOND / 2);
+        assert_eq!(bench.state(), RouterState::Backup);
+        bench.hear(LOWER, 90);
+        bench.run_for(SECOND / 2);
+        assert_eq!(bench.state(), RouterState::Backup);
+        assert!(bench.transitions().is_empty());
+    }
+    // And preempts one down interval after what it listened to last.
+    bench.hear(LOWER, 90);
+    bench.judge(Status::Healthy);
+    bench.pass(SECOND);
+    bench.hear(LOWER, 90);
+    assert_eq!(bench.wait(), Some(down(100) - SECOND));
+}
+
+#[test]
+fn v3_43_a_peer_that_is_gone_is_replaced_one_down_interval_after_it_was_heard() {
+    let bench = backup_with(Some(-20), Status::Healthy);
+    let mut bench = about_to_preempt(bench, 90);
+    bench.judge(Status::Unhealthy);
+    bench.pass(down(80) - SECOND / 2 - Duration::from_nanos(1));
+    bench.tick();
+    assert_eq!(bench.state(), RouterState::Backup);
+    bench.run_to_deadline();
+    let causes = [
+        Cause::ActiveDown { interval: down(80) },
+        Cause::LastHeard {
+            source: LOWER,
+            priority: 90,
+            before: down(80),
+        },
+    ];
+    assert_eq!(bench.causes()[..2], causes);
+    assert_eq!(bench.sent(), [80]);
+}
+
+#[test]
+fn v3_43_a_peer_that_was_silent_for_long_when_the_priority_falls_is_replaced_as_before() {
+    let mut bench = backup_with(Some(-20), Status::Healthy);
+    bench.hear(LOWER, 90);
+    bench.pass(down(100) - Duration::from_nanos(1));
+    bench.judge(Status::Unhealthy);
+    assert_eq!(
+        bench.wait(),
+        Some(skew(80) - skew(100) + Duration::from_nanos(1))
+    );
+}
+
+#[test]
+fn v3_45_what_was_heard_before_the_wait_does_not_shorten_it() {
+    let mut bench = backup_with(Some(-20), Status::Healthy);
+    bench.hear(LOWER, 90);
+    bench.pass(SECOND);
+    bench.set_link(false);
+    bench.set_link(true);
+    bench.judge(Status::Unhealthy);
+    assert_eq!(bench.wait(), Some(down(80)));
+}
+
+#[test]
+fn v3_44_a_peer_that_has_given_up_is_not_listened_to_again() {
+    let bench = backup_with(Some(-20), Status::Healthy);
+    let mut bench = about_to_preempt(bench, 90);
+    bench.hear(LOWER, 0);
+    bench.judge(Status::Unhealthy);
+    assert_eq!(bench.wait(), Some(skew(80)));
+}
+
+#[test]
+fn v3_44_v3_45_a_priority_that_falls_counts_in_the_skew_after_priority_0_too() {
+    let mut bench = backup_with(Some(-20), Status::Healthy);
+    bench.hear(GREATER, 0);
+    bench.pass(SECOND / 10);
+    bench.hear(LOWER, 90);
+    bench.pass(SECOND / 10);
+    assert_eq!(bench.wait(), Some(skew(100) - SECOND / 5));
+    bench.judge(Status::Unhealthy);
+    assert_eq!(bench.wait(), Some(down(80) - SECOND / 10));
+}
+
+#[test]
+fn v3_33_the_interval_is_learnt_from_what_counts_only_since_the_priority_fell() {
+    let mut bench = backup_with(Some(-20), Status::Healthy);
+    bench.pass(SECOND);
+    bench.hear_with(LOWER, 90, 2 * SECOND);
+    assert_eq!(bench.wait(), Some(down(100) - SECOND));
+    bench.pass(SECOND);
+    bench.judge(Status::Unhealthy);
+    assert_eq!(bench.wait(), Some(2 * down(80) - SECOND));
+}
+
+#[test]
+fn v3_45_a_reload_that_lowers_the_priority_counts_against_what_was_heard_before() {
+    let without_preemption = RouterSettings {
+        preempt: false,
+        ..router()
+    };
+    for (settings, now) in [
+        (with_priority(80), 80),
+        // A check without a report yet.
+        (tracking(Some(-40)), 60),
+        (without_preemption, 100),
+    ] {
+        let mut bench = about_to_preempt(Bench::backup(router()), 90);
+        bench.reconfigure(settings);
+        assert_eq!(bench.router().priority.effective, now);
+        assert_eq!(bench.wait(), Some(down(now) - SECOND / 2));
+        bench.run_for(SECOND / 2);
+        bench.hear(LOWER, 90);
+        bench.run_for(3 * SECOND);
+        assert_eq!(bench.state(), RouterState::Backup);
+    }
+}
+
+#[test]
+fn v3_45_an_owner_in_backup_listens_to_nobody_else_until_it_is_an_owner_no_more() {
+    let mut bench = Bench::backup(router());
+    bench.reconfigure(with_priority(255));
+    bench.pass(SECOND);
+    bench.hear(LOWER, 254);
+    bench.pass(SECOND);
+    assert_eq!(bench.wait(), Some(down(255) - 2 * SECOND));
+    bench.reconfigure(with_priority(90));
+    assert_eq!(bench.wait(), Some(down(90) - SECOND));
 }
 
 #[test]
