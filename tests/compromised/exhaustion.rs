@@ -10,7 +10,7 @@ use crate::DATA;
 use crate::attack::{Attacks, address, syscall};
 
 /// Descriptors that the worker may have open.
-const DESCRIPTORS: u64 = 4608;
+const DESCRIPTORS: u64 = 5120;
 
 /// Threads that the worker may have beyond those of the machine, and that many more, since those
 /// come and go.

@@ -20,8 +20,9 @@ use super::SandboxError;
 const NICE: i32 = 10;
 /// The same while it compiles, which nobody waits for.
 const COMPILER_NICE: i32 = 19;
-/// Open files. 128 probes at once, the files of one look at `/proc`, and some to spare.
-const OPEN_FILES: u64 = 512;
+/// Open files. 160 probes and 160 files of plugins at once, 16 sockets of each run and one of each that waits, their
+/// granted directories, the files of one look at `/proc`, and some to spare.
+const OPEN_FILES: u64 = 1024;
 /// Open files of processes beside those, for who looks at the same ones again and again.
 const KEPT_FILES: u64 = 4096;
 /// Threads that the user may have beyond those that the machine has now. The kernel counts those of

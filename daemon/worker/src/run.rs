@@ -237,7 +237,7 @@ mod tests {
     use crate::broker::Broker;
     use crate::engine::{self, Ticker};
     use crate::frames::Outbox;
-    use crate::host::{LogBudget, Look, Names, ProbeSlots, ProcTable, SystemAuthorities, Tls};
+    use crate::host::{LogBudget, Look, Names, ProcTable, Slots, SystemAuthorities, Tls};
     use crate::in_flight::InFlight;
     use crate::plugin::{Exports, Linked};
 
@@ -285,7 +285,8 @@ mod tests {
             in_flight: InFlight::new(in_flight::page(1).unwrap(), 1),
             ticker: Ticker::new(&engine).unwrap(),
             processes: ProcTable::new(Look::default(), 0),
-            probes: ProbeSlots::default(),
+            probes: Slots::default(),
+            files: Slots::default(),
             names: Names::new(broker.clone()),
             broker,
             tls: Tls::new(SystemAuthorities::open()),

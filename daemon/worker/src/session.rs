@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::engine::Ticker;
 use crate::frames::{self, Incoming, Outbox};
 use crate::hook::Hooks;
-use crate::host::{Look, Names, ProbeSlots, ProcTable, Shared, SystemAuthorities, Tls, WAITING};
+use crate::host::{Look, Names, ProcTable, Shared, Slots, SystemAuthorities, Tls, WAITING};
 use crate::in_flight::InFlight;
 use crate::load::{self, Codes};
 use crate::turn::{Turns, WAITING_AT_ONCE};
@@ -157,7 +157,8 @@ async fn loaded(
         in_flight: InFlight::new(page, request.plugins.len()),
         ticker: Ticker::new(engine)?,
         processes: ProcTable::new(Look::of(grants), kept_files),
-        probes: ProbeSlots::default(),
+        probes: Slots::default(),
+        files: Slots::default(),
         names: Names::new(broker.clone()),
         broker,
         tls: Tls::new(authorities),

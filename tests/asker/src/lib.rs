@@ -2,6 +2,7 @@
 //!
 //! The message has one part for each step, separated by `; `: what came, or `!` and the error.
 
+mod holding;
 mod wasi_http;
 
 use std::fmt::Debug;
@@ -53,7 +54,7 @@ struct Step {
     /// For `fetch`: whether the certificate is verified.
     #[serde(default)]
     verify: Option<bool>,
-    /// For `fetch`: milliseconds.
+    /// For `fetch` and `hold`: milliseconds.
     #[serde(default)]
     timeout_ms: Option<u64>,
 }
@@ -88,6 +89,10 @@ enum Ask {
     Remove,
     /// Makes a directory.
     MakeDirectory,
+    /// Has a file open as often as it may, for a while; how often.
+    Hold,
+    /// Lists a granted directory as often at the same time as it may; how often.
+    HoldListings,
 }
 
 fn once() -> u32 {
@@ -143,6 +148,11 @@ impl Step {
                 .map_err(text),
             Ask::Remove => fs::remove_file(of).map(done).map_err(text),
             Ask::MakeDirectory => fs::create_dir(of).map(done).map_err(text),
+            Ask::Hold => {
+                let wait = Duration::from_millis(self.timeout_ms.unwrap_or_default());
+                Ok(holding::files(of, wait))
+            }
+            Ask::HoldListings => holding::listings(of),
         }
     }
 

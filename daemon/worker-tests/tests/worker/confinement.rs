@@ -74,7 +74,7 @@ fn limits_and_priority_are_set() {
             .collect::<Vec<_>>()
     };
     assert_eq!(row("Max core file size"), ["0", "0"]);
-    assert_eq!(row("Max open files"), ["4608", "4608"]);
+    assert_eq!(row("Max open files"), ["5120", "5120"]);
     // Four runs, two hooks and a load of 64 MiB and 8 more each, the same for the two places of the plugin's pool, 128
     // that wait of 4 MiB and 8 more, and 1 GiB for the rest.
     let data = (((7 + 2) * (64 + 8) + 128 * (4 + 8)) << 20) + (1_u64 << 30);

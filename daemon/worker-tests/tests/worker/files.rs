@@ -1,15 +1,18 @@
 //! Directories that plugins are granted.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use mainstay_protocol::Grants;
+use mainstay_protocol::{FromWorker, Grants, Outcome, ToWorker};
+use mainstay_worker_tests::guest;
+use mainstay_worker_tests::harness::Worker;
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::peers::{asking, said};
+use super::peers::{answering, asking, fetch, http, said};
 
 /// A granted directory, beside it what nobody granted. The worker's user may write everywhere, so
 /// that whatever is refused is not refused for that.
@@ -186,4 +189,112 @@ fn a_directory_that_cannot_be_given_is_a_fault_of_the_load() {
         "{faults:?}"
     );
     drop(place);
+}
+
+/// Makes so many empty files in a directory.
+fn fill(directory: &Path, count: usize) {
+    for number in 0..count {
+        fs::write(directory.join(format!("{number:0200}")), "").unwrap();
+    }
+}
+
+/// The most memory that a worker ever had, in bytes.
+fn peak(worker: &Worker) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+    kib.parse::<u64>().unwrap() << 10
+}
+
+/// Threat 26: what is closed counts no more, and neither does what an earlier run had.
+#[test]
+fn t26_a_run_has_sixteen_files_open_and_no_more() {
+    let (_place, granted) = place();
+    let file = granted.join("file");
+    let steps = json!([
+        ask("hold", &file),
+        ask("list", granted.join("below")),
+        ask("read", &file),
+        ask("hold", &file),
+    ]);
+    let mut worker = asking(steps).grants(grants(&granted)).loaded();
+    for _ in 0..20 {
+        assert_eq!(said(&worker.run("c")), ["16", "file", "inside", "16"]);
+    }
+}
+
+/// Threat 26: eight checks that have all the files open that they get leave a socket and a file to other plugins.
+#[test]
+fn t26_files_without_end_take_no_descriptor_from_others() {
+    const HOLDERS: usize = 8;
+    let (_place, granted) = place();
+    let (server, _requests) = answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    let url = format!("http://{server}/");
+    let mut other = http(&[&url]);
+    other.files = vec![granted.clone()];
+    let steps = json!([fetch(&url), ask("read", granted.join("file"))]);
+    let mut setup = asking(steps)
+        .grants(other)
+        .timing(100, 20_000)
+        .plugin("holder", &guest::asker())
+        .grants(grants(&granted));
+    let mut hold = ask("hold", granted.join("file"));
+    hold["timeout-ms"] = json!(1500);
+    for number in 0..HOLDERS {
+        setup = setup
+            .check(&format!("holder {number}"), "holder")
+            .timing(20_000, 20_000)
+            .settings(json!({ "steps": [hold] }));
+    }
+    setup.load.max_concurrent_runs = 12;
+    let mut worker = setup.loaded();
+    worker.send(&ToWorker::Start);
+    let mut held = BTreeSet::new();
+    worker.find(|frame| {
+        if let FromWorker::Verdict { check, outcome, .. } = frame {
+            let Outcome::Report(report) = outcome else {
+                panic!("{check}: {outcome:?}");
+            };
+            if check == "c" {
+                assert_eq!(report.message, "200 2 ok; inside");
+            } else {
+                let count: usize = report.message.parse().unwrap();
+                assert!((1..=16).contains(&count), "{count}");
+                held.insert(check);
+            }
+        }
+        (held.len() == HOLDERS).then_some(())
+    });
+}
+
+/// Threat 3: what a listing takes is memory of the worker, which no limit of the instance counts.
+#[test]
+fn t03_listings_without_end_take_no_memory() {
+    let (_place, granted) = place();
+    fill(&granted, 2000);
+    let mut twice = ask("hold-listings", &granted);
+    twice["times"] = json!(2);
+    let mut worker = asking(json!([twice])).grants(grants(&granted)).loaded();
+    let before = peak(&worker);
+    assert_eq!(said(&worker.run("c")), ["4"]);
+    let grown = peak(&worker) - before;
+    assert!(grown < 32 << 20, "{grown} bytes");
+}
+
+/// Threat 3.
+#[test]
+fn t03_a_directory_of_more_than_4096_names_is_not_listed() {
+    let (_place, granted) = place();
+    let below = granted.join("below");
+    // One is there already.
+    fill(&below, 4095);
+    let list = |directory: &Path| {
+        let steps = json!([ask("list", directory)]);
+        said(&asking(steps).grants(grants(&granted)).run()).remove(0)
+    };
+    assert!(!list(&below).starts_with('!'));
+    fs::write(below.join("one more"), "").unwrap();
+    let refused = list(&below);
+    assert!(refused.starts_with('!'), "{refused}");
+    assert!(refused.contains("FileTooLarge"), "{refused}");
 }

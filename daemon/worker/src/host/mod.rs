@@ -16,6 +16,7 @@ mod proc_table;
 mod process;
 mod routers;
 mod secrets;
+mod slots;
 mod state;
 mod stdio;
 mod tls;
@@ -28,10 +29,10 @@ pub(crate) use log::{Line, LogBudget, RunLog};
 pub(crate) use names::Names;
 #[expect(unreachable_pub, reason = "the generated bindings export it")]
 pub use probe::Connection;
-pub(crate) use probe::ProbeSlots;
 pub(crate) use proc_table::{Look, ProcTable};
 #[expect(unreachable_pub, reason = "the generated bindings export it")]
 pub use secrets::Secret;
+pub(crate) use slots::Slots;
 pub(crate) use tls::{SystemAuthorities, Tls};
 
 use std::net::SocketAddr;
@@ -52,6 +53,7 @@ use crate::tally::Tally;
 use crate::text::one_line;
 use crate::turn::Turn;
 use fetch::Fetcher;
+use files::OpenFiles;
 use wasi_http::WasiHttp;
 
 /// Bytes of an instance that may wait without a turn, at most. Those of Rust have one to two million, those of languages
@@ -85,6 +87,7 @@ pub(crate) struct State {
     kept: u32,
     piped: u32,
     looked: u32,
+    opened_files: OpenFiles,
     wasi: Wasi,
     wasi_http: WasiHttp,
 }
@@ -98,7 +101,9 @@ pub(crate) struct Shared {
     /// The processes of this machine, looked at only so often.
     pub(crate) processes: ProcTable,
     /// Bounds the probes that go on at the same time.
-    pub(crate) probes: ProbeSlots,
+    pub(crate) probes: Slots,
+    /// The same for the files that are open.
+    pub(crate) files: Slots,
     /// What only the daemon can do.
     pub(crate) broker: Broker,
     /// Looks names up.
@@ -155,6 +160,7 @@ impl State {
             kept: 0,
             piped: 0,
             looked: 0,
+            opened_files: OpenFiles::default(),
             wasi: Wasi { context, resources },
             wasi_http: WasiHttp::new(fetcher),
         }
@@ -178,10 +184,12 @@ impl State {
     }
 
     /// The turn to wait with for what others take their time for: a large instance keeps its turn, and so does one with
-    /// more than one connection, so that those that wait without one are bounded in memory and descriptors as well.
-    fn waiting_turn(&self) -> Turn {
-        let connections = self.opened + self.sockets;
-        match self.limiter.used() <= WAITING && connections <= 1 {
+    /// more than one connection, file or listing, so that those that wait without one are bounded in memory and
+    /// descriptors as well.
+    fn waiting_turn(&mut self) -> Turn {
+        let files = self.opened_files.count(&self.wasi.resources);
+        let open = files + (self.opened + self.sockets) as usize;
+        match self.limiter.used() <= WAITING && open <= 1 {
             true => self.turn.clone(),
             false => Turn::default(),
         }
@@ -201,8 +209,9 @@ impl State {
     /// Asks the daemon on behalf of this plugin; ended by the deadline of the run. Who waits for long does so without a
     /// turn.
     async fn ask(&mut self, question: Question) -> Result<Answer, Refusal> {
+        let turn = self.waiting_turn();
         let asked = self.shared.broker.ask(&self.grants.plugin, question);
-        let (answer, _) = self.waiting_turn().wait(asked).await?;
+        let (answer, _) = turn.wait(asked).await?;
         Ok(answer)
     }
 }

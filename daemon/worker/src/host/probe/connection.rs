@@ -10,10 +10,11 @@ use wasmtime::component::Resource;
 
 use super::failure::{closed, invalid, other};
 use super::reply::{Enough, find};
-use super::{RECEIVED, Slot, check_length, within};
+use super::{RECEIVED, check_length, within};
 use crate::bindings::network::{TlsInfo, TlsOptions};
 use crate::bindings::probe::{Error, HostConnection};
 use crate::host::State;
+use crate::host::slots::Slot;
 use crate::host::tls::Client;
 
 /// Bytes read at a time.

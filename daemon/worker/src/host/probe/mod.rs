@@ -4,7 +4,6 @@ mod connection;
 mod failure;
 mod permission;
 mod reply;
-mod slots;
 mod udp;
 
 use std::time::Instant;
@@ -24,8 +23,6 @@ use crate::turn::Turn;
 pub use connection::Connection;
 use failure::{invalid, other};
 use reply::Enough;
-pub(crate) use slots::ProbeSlots;
-use slots::Slot;
 
 /// Probes of one run, at most.
 const PER_RUN: u32 = 16;
@@ -109,8 +106,9 @@ impl Host for State {
             origin,
             timeout_ms: u32::try_from(limit.as_millis()).unwrap_or(u32::MAX),
         });
+        let turn = self.waiting_turn();
         let asked = self.shared.broker.ask(&self.grants.plugin, question);
-        within(&self.waiting_turn(), limit, async {
+        within(&turn, limit, async {
             match asked.await?.0 {
                 Answer::Echo { round_trip_us } => Ok(round_trip_us),
                 _ => Err(other("the daemon answered something else")),

@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use mainstay_protocol::{Origin, ProbeGrant, peer_address};
 use tokio::time::Duration;
 
+use super::PER_RUN;
 use super::failure::invalid;
-use super::{PER_RUN, Slot};
 use crate::bindings::common::Endpoint;
 use crate::bindings::network::Options;
 use crate::bindings::probe::Error;
 use crate::host::State;
 use crate::host::dial::Dial;
+use crate::host::slots::Slot;
 use crate::tally::Call;
 use crate::text::one_line;
 use crate::turn::Turn;

@@ -1,4 +1,4 @@
-//! How many probes and requests go on at the same time: bounds the sockets of the worker.
+//! How many probes and requests go on at the same time, and how many files are open: bounds the worker's descriptors.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,15 +7,15 @@ use crate::tally::lock;
 
 /// Of all runs, at most.
 const AT_ONCE: usize = 160;
-/// So many of these are for plugins that have fewer than [`FEW`]: no plugin can keep others from probing.
+/// So many of these are for plugins that have fewer than [`FEW`]: no plugin can keep others from all of them.
 const RESERVED: usize = 32;
 const FEW: usize = 8;
 
 /// The places of all runs. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ProbeSlots(Arc<Mutex<HashMap<String, usize>>>);
+pub(crate) struct Slots(Arc<Mutex<HashMap<String, usize>>>);
 
-impl ProbeSlots {
+impl Slots {
     /// A place for a plugin, named as in a load: its entries with grants of their own are one plugin. `None` when
     /// there is no room.
     pub(in crate::host) fn take(&self, entry: &str) -> Option<Slot> {
@@ -37,7 +37,7 @@ impl ProbeSlots {
 /// A place, until it is dropped.
 #[derive(Debug)]
 pub(in crate::host) struct Slot {
-    slots: ProbeSlots,
+    slots: Slots,
     plugin: String,
 }
 
@@ -57,13 +57,13 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
-    fn take_all(slots: &ProbeSlots, plugin: &str) -> Vec<Slot> {
+    fn take_all(slots: &Slots, plugin: &str) -> Vec<Slot> {
         std::iter::from_fn(|| slots.take(plugin)).collect()
     }
 
     #[test]
     fn t26_plugins_that_take_all_that_they_get_leave_some_to_others() {
-        let slots = ProbeSlots::default();
+        let slots = Slots::default();
         let greedy = take_all(&slots, "greedy");
         assert_eq!(greedy.len(), AT_ONCE - RESERVED);
         // As many as it likes under other names.
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_the_places_of_all() {
-        let slots = ProbeSlots::default();
+        let slots = Slots::default();
         let plugins: Vec<String> = (0..AT_ONCE).map(|number| format!("p{number}")).collect();
         let taken: Vec<Slot> = plugins
             .iter()
