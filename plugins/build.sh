@@ -35,9 +35,8 @@ done
 
 # shellcheck source=/dev/null
 . "$(tests/setup/wasm-target.sh)"
-# A stack of 128 KiB: what a run may touch is set back after it. The builder's folders are nobody's business, and would make every builder's files differ.
-export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS="${CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS:-} \
---remap-path-prefix=$root=/mainstay --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo -C link-arg=-zstack-size=131072"
+# shellcheck source=plugins/flags.sh
+. plugins/flags.sh
 cargo build --profile "$profile" --target "$target" "${packages[@]}"
 
 mkdir -p "$to"

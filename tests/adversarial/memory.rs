@@ -71,7 +71,10 @@ fn t04_a_table_has_its_own_limit() {
         panic!("not as large as it may be");
     };
     match grown_to(100_001) {
-        Outcome::Fault(fault) => assert_eq!(fault.kind, FaultKind::Limit, "{fault:?}"),
+        Outcome::Fault(fault) => {
+            assert_eq!(fault.kind, FaultKind::Limit, "{fault:?}");
+            assert!(fault.message.contains("100000 elements"), "{fault:?}");
+        }
         Outcome::Report(_) => panic!("larger than it may be"),
     }
 }

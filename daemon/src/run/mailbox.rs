@@ -17,7 +17,7 @@ const CAPACITY: usize = 1024;
 pub(super) enum Message {
     Input(Box<Input>),
     Status(oneshot::Sender<(Status, u64)>),
-    Explain(Box<Option<String>>, oneshot::Sender<Vec<Explanation>>),
+    Explain(Option<Box<str>>, oneshot::Sender<Vec<Explanation>>),
 }
 
 /// The senders' end.
@@ -80,7 +80,7 @@ impl Mailbox {
     /// The transitions of one router or of all; `None` when the engine is gone.
     pub(super) async fn explain(&self, router: Option<String>) -> Option<Vec<Explanation>> {
         let (answer, explanations) = oneshot::channel();
-        self.send(Message::Explain(Box::new(router), answer));
+        self.send(Message::Explain(router.map(String::into_boxed_str), answer));
         explanations.await.ok()
     }
 

@@ -89,7 +89,7 @@ impl ResourceLimiter for Limiter {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired > TABLE {
-            self.tally.memory_refused();
+            self.tally.table_refused();
             return Ok(false);
         }
         let more = desired.saturating_sub(current);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_protocol::{CheckSpec, HookSpec, Load, LoadFault, PluginInfo, Subject};
+use serde::Serialize;
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
@@ -168,12 +169,7 @@ fn bound_schemas(plugins: &mut [PluginInfo]) {
 fn bound_wishes(plugins: &mut [PluginInfo]) {
     let mut room = WISHES;
     for plugin in plugins {
-        plugin.wishes.retain(|wish| {
-            let size = serde_json::to_string(wish).map_or(usize::MAX, |text| text.len());
-            let rest = room.checked_sub(size);
-            room = rest.unwrap_or(room);
-            rest.is_some()
-        });
+        retain_what_fits(&mut plugin.wishes, &mut room);
     }
 }
 
@@ -181,13 +177,18 @@ fn bound_wishes(plugins: &mut [PluginInfo]) {
 fn bound_imports(plugins: &mut [PluginInfo]) {
     let mut room = IMPORTED;
     for plugin in plugins {
-        plugin.imports.retain(|name| {
-            let size = serde_json::to_string(name).map_or(usize::MAX, |text| text.len());
-            let rest = room.checked_sub(size);
-            room = rest.unwrap_or(room);
-            rest.is_some()
-        });
+        retain_what_fits(&mut plugin.imports, &mut room);
     }
+}
+
+/// Leaves out what is too large, as JSON, for the room that is left.
+fn retain_what_fits<T: Serialize>(items: &mut Vec<T>, room: &mut usize) {
+    items.retain(|item| {
+        let size = serde_json::to_string(item).map_or(usize::MAX, |text| text.len());
+        let rest = room.checked_sub(size);
+        *room = rest.unwrap_or(*room);
+        rest.is_some()
+    });
 }
 
 #[cfg(test)]

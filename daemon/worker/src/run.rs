@@ -141,9 +141,11 @@ fn explain(error: &wasmtime::Error, plugin: &Plugin, tally: &Tally, timeout: Dur
     let cause = error.root_cause().to_string();
     if tally.met_memory_limit() {
         let limit = plugin.limits.memory;
-        let message = format!(
-            "it wanted more than its memory of {limit} bytes, or {TABLE} elements of a table: {cause}"
-        );
+        let message = format!("it wanted more than its memory of {limit} bytes: {cause}");
+        return fault(FaultKind::Limit, &message);
+    }
+    if tally.met_table_limit() {
+        let message = format!("it wanted a table of more than {TABLE} elements: {cause}");
         return fault(FaultKind::Limit, &message);
     }
     if cause.contains(OUT_OF_CALL_FUEL) {

@@ -15,6 +15,7 @@ const DENIED: usize = 64;
 pub(crate) struct Tally {
     memory_peak: AtomicU64,
     memory_refused: AtomicBool,
+    table_refused: AtomicBool,
     calls: Mutex<BTreeMap<&'static str, u64>>,
     call_times: Mutex<BTreeMap<&'static str, Times>>,
     denied: Mutex<BTreeMap<String, String>>,
@@ -92,6 +93,17 @@ impl Tally {
     /// Notes that the instance wanted more than it may have.
     pub(crate) fn memory_refused(&self) {
         self.memory_refused.store(true, Relaxed);
+    }
+
+    /// Notes that a table was to have more elements than one may have.
+    pub(crate) fn table_refused(&self) {
+        self.table_refused.store(true, Relaxed);
+    }
+
+    /// Whether that was refused.
+    #[must_use]
+    pub(crate) fn met_table_limit(&self) -> bool {
+        self.table_refused.load(Relaxed)
     }
 
     /// Peak of the bytes in memories and tables.
